@@ -1,0 +1,285 @@
+"""Requests and answers, in no vendor's format: frozen data and nothing else.
+
+Every wire format is read into these types and every provider is asked from them, so
+that no stage knows whose JSON came in. Parameters keep the names of OpenAI's Chat
+Completions, the field's common tongue; a codec of another format translates into them.
+
+Nothing of a request may be lost here: what no field names stands in an `extra` or
+`unknown` mapping, which is passed on and belongs to the cache's scope.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+Json: TypeAlias = Any
+"""What a JSON parser gives: None, bool, int, float, str, list or dict."""
+
+NOTHING: Mapping[str, Json] = MappingProxyType({})
+"""The empty mapping, shared because it can't be changed."""
+
+
+class Endpoint(StrEnum):
+    """Which door a request came through."""
+
+    CHAT = "chat"
+    RESPONSES = "responses"
+    MESSAGES = "messages"
+    EMBEDDINGS = "embeddings"
+
+
+class Role(StrEnum):
+    """Who speaks."""
+
+    SYSTEM = "system"
+    DEVELOPER = "developer"
+    USER = "user"
+    ASSISTANT = "assistant"
+    TOOL = "tool"
+    FUNCTION = "function"
+
+
+class Finish(StrEnum):
+    """Why an answer ended; vendors may send other words."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    TOOL_CALLS = "tool_calls"
+    CONTENT_FILTER = "content_filter"
+    FUNCTION_CALL = "function_call"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A part of a message that is plain text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A part that is not plain text (image, audio, file, or a kind unknown here), as sent."""
+
+    kind: str
+    raw: Mapping[str, Json]
+
+
+Part: TypeAlias = Text | Attachment
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A model's wish to call a tool; `arguments` is JSON text as the model wrote it."""
+
+    id: str
+    name: str
+    arguments: str
+    kind: str = "function"
+    extra: Mapping[str, Json] = NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn. `content` is empty where the turn holds only tool calls."""
+
+    role: Role
+    content: tuple[Part, ...] = ()
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+    name: str | None = None
+    refusal: str | None = None
+    extra: Mapping[str, Json] = NOTHING
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Its text parts, in order."""
+        return tuple(part.text for part in self.content if isinstance(part, Text))
+
+    @property
+    def has_attachment(self) -> bool:
+        """Whether a part is anything but text."""
+        return any(isinstance(part, Attachment) for part in self.content)
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """What was asked.
+
+    `parameters` are the fields that change an answer and that this version knows;
+    `unknown` are the rest of the body's fields. Both are passed on, both belong to the
+    scope. `labels` (metadata, user, store, safety_identifier) are passed on and don't.
+    """
+
+    model: str
+    messages: tuple[Message, ...]
+    tools: tuple[Json, ...] = ()
+    parameters: Mapping[str, Json] = NOTHING
+    unknown: Mapping[str, Json] = NOTHING
+    labels: Mapping[str, Json] = NOTHING
+    stream: bool = False
+    include_usage: bool = False
+    stream_options: Mapping[str, Json] = NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one answer. `input_tokens` includes the cached, `output_tokens` the reasoning."""
+
+    input_tokens: int
+    output_tokens: int
+    cached_input_tokens: int = 0
+    reasoning_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One whole answer. `finish` is None while, or if, it never came to an end."""
+
+    index: int = 0
+    text: str | None = None
+    finish: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    refusal: str | None = None
+    logprobs: Json = None
+    extra: Mapping[str, Json] = NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A provider's whole reply. `created` is in Unix seconds."""
+
+    id: str
+    created: int
+    model: str
+    choices: tuple[Choice, ...]
+    usage: Usage | None = None
+    extra: Mapping[str, Json] = NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """A piece of the tool call at `index`: id, name and kind come once, arguments add up."""
+
+    index: int
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+    kind: str | None = None
+    extra: Mapping[str, Json] = NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A piece of the choice at `index`."""
+
+    index: int = 0
+    role: str | None = None
+    text: str | None = None
+    refusal: str | None = None
+    tool_calls: tuple[ToolCallDelta, ...] = ()
+    finish: str | None = None
+    logprobs: Json = None
+    extra: Mapping[str, Json] = NOTHING
+
+    @property
+    def has_content(self) -> bool:
+        """Whether a client would see something of it, beyond the role."""
+        return bool(self.text or self.refusal or self.tool_calls or self.finish or self.extra)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One event of a stream. The last one may hold usage and no delta."""
+
+    id: str
+    created: int
+    model: str
+    deltas: tuple[Delta, ...] = ()
+    usage: Usage | None = None
+    extra: Mapping[str, Json] = NOTHING
+
+
+class SharingScope(StrEnum):
+    """Among whom answers are shared."""
+
+    USER = "user"
+    TENANT = "tenant"
+    SHARED = "shared"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, for usage and isolation. None of it comes from the model's side."""
+
+    tenant: str = ""
+    user: str = ""
+    feature: str = ""
+    department: str = ""
+    session: str = ""
+    client: str = ""
+    client_key_digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CacheControls:
+    """What the client says about the cache for this call. It can only make config stricter."""
+
+    no_cache: bool = False
+    no_store: bool = False
+    only_if_cached: bool = False
+    max_age_s: float | None = None
+    ttl_s: float | None = None
+    scope: SharingScope | None = None
+    tags: tuple[str, ...] = ()
+    max_wrong: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request with all that decides what happens to it. Times are Unix seconds."""
+
+    id: str
+    endpoint: Endpoint
+    request: ChatRequest
+    caller: Caller = field(default_factory=Caller)
+    controls: CacheControls = field(default_factory=CacheControls)
+    received_at: float = 0.0
+    timeout_s: float | None = None
+    route: str | None = None
+    trace_parent: str | None = None
+
+
+class Outcome(StrEnum):
+    """How a request was answered: the value of `x-sidecar-cache`."""
+
+    EXACT = "exact"
+    SEMANTIC = "semantic"
+    COALESCED = "coalesced"
+    MISS = "miss"
+    BYPASS = "bypass"
+    SHADOW = "shadow"
+    STALE = "stale"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try at a provider. `status` is None when no head came back."""
+
+    provider: str
+    model: str
+    status: int | None
+    reason: str
+    ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long to wait for a provider, in seconds; all are bounded."""
+
+    connect_s: float = 2.0
+    first_token_s: float = 20.0
+    total_s: float = 120.0

@@ -1,0 +1,129 @@
+"""Facts for observers: frozen records that the path emits and knows no reader of.
+
+`RequestRow` is the one record of a request: who, what, outcome, reasons, attempts,
+times, money. Its fields are the columns of the request ledger. Money fields are None
+until prices are known. An observer that fails is nothing to the request (`Observers`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from sidecar.domain import NOTHING, Attempt, Json
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One thing that was decided, `at_ms` milliseconds after the request came."""
+
+    stage: str
+    word: str
+    at_ms: float
+    detail: Mapping[str, Json] = NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRow:
+    """A request's whole story. Times in milliseconds, money in nano-dollars."""
+
+    id: str
+    started_at: float
+    endpoint: str
+    # who
+    tenant: str
+    user: str
+    feature: str
+    department: str
+    session: str
+    client: str
+    trace_parent: str
+    # what
+    model: str
+    variant: str
+    stream: bool
+    prompt: str
+    scope: str
+    key: str
+    # outcome
+    status: int
+    error: str
+    outcome: str
+    reason: str
+    stored: bool
+    store_reason: str
+    entry: str
+    similarity: float | None
+    confidence: float | None
+    threshold: float | None
+    age_s: float | None
+    answered_model: str
+    answered_provider: str
+    degraded: str
+    # the way
+    attempts: tuple[Attempt, ...]
+    decisions: tuple[Decision, ...]
+    stages_ms: Mapping[str, float]
+    # times
+    total_ms: float
+    provider_ms: float
+    first_token_ms: float | None
+    # tokens and money
+    input_tokens: int | None
+    output_tokens: int | None
+    cached_input_tokens: int | None
+    reasoning_tokens: int | None
+    context_tokens_removed: int | None
+    cost_nanousd: int | None
+    saved_cache_nanousd: int | None
+    saved_context_nanousd: int | None
+    saved_route_nanousd: int | None
+
+    @property
+    def overhead_ms(self) -> float:
+        """Time not spent waiting for a provider."""
+        return max(0.0, self.total_ms - self.provider_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class EntriesEvicted:
+    """Entries left the cache for `reason`: expired, entries, memory, disk, purged, damaged."""
+
+    reason: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ObserverFailed:
+    """An observer dropped what it was told; `what` names it."""
+
+    what: str
+
+
+Event: TypeAlias = RequestRow | EntriesEvicted | ObserverFailed
+Observer: TypeAlias = Callable[[Event], None]
+_log = logging.getLogger(__name__)
+
+
+class Observers:
+    """Tells every observer; what one of them breaks is nothing to the request."""
+
+    def __init__(self, *observers: Observer) -> None:
+        self._observers = list(observers)
+        self._complained: set[int] = set()
+
+    def add(self, observer: Observer) -> None:
+        """Tell this one too from now on."""
+        self._observers.append(observer)
+
+    def tell(self, event: Event) -> None:
+        """Give `event` to everyone; an observer's first failure is logged, later ones are not."""
+        for observer in self._observers:
+            try:
+                observer(event)
+            except Exception:  # whatever broke in it, the request goes on
+                if id(observer) not in self._complained:
+                    self._complained.add(id(observer))
+                    _log.exception("an observer fails, from now on silently: %r", observer)
