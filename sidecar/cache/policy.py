@@ -1,0 +1,166 @@
+"""May this be read, may it be written, and for how long? A reason, never a bare no.
+
+Pure: the operator's settings and the call go in, a `Permission` comes out. A client
+can make the settings stricter, never looser. The words are documented in
+`sidecar.reasons.HELP`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sidecar.domain import Call, ChatRequest, Choice, Completion, Finish, SharingScope
+from sidecar.reasons import Reason
+
+
+class Mode(StrEnum):
+    """What the cache does; from eager to careful."""
+
+    SERVE = "serve"
+    SHADOW = "shadow"
+    OFF = "off"
+
+
+class ToolPolicy(StrEnum):
+    """What happens to requests that offer tools."""
+
+    EXACT = "exact"
+    OFF = "off"
+
+
+_CAREFUL = (Mode.SERVE, Mode.SHADOW, Mode.OFF)
+_NARROW = (SharingScope.SHARED, SharingScope.TENANT, SharingScope.USER)
+_REGULAR = (Finish.STOP, Finish.TOOL_CALLS, Finish.FUNCTION_CALL)
+_CUT_SHORT = {
+    Finish.LENGTH.value: Reason.TRUNCATED,
+    Finish.CONTENT_FILTER.value: Reason.FILTERED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the operator allows for one call, after rules. Times in seconds."""
+
+    mode: Mode = Mode.SERVE
+    ttl_s: float = 86_400.0
+    max_temperature: float = 0.3
+    tools: ToolPolicy = ToolPolicy.EXACT
+    sharing: SharingScope = SharingScope.TENANT
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """What a call may do. None means allowed, a reason means not, and why.
+
+    `meaning` is about comparing and storing by meaning, beside `read` and `write`.
+    """
+
+    read: Reason | None
+    write: Reason | None
+    meaning: Reason | None
+    ttl_s: float
+    sharing: SharingScope
+    shadow: bool = False
+
+    @property
+    def bypass(self) -> Reason | None:
+        """The reason, where the cache is neither read nor written."""
+        return self.read if self.write else None
+
+    @property
+    def coalesces(self) -> bool:
+        """Whether this call may share a flight: only what may read the exact tier does."""
+        return self.read is None and not self.shadow
+
+
+def more_careful(first: Mode, second: Mode) -> Mode:
+    """The kill switch and a rule may both speak; the more careful one is heard."""
+    return max(first, second, key=_CAREFUL.index)
+
+
+def sharing_of(call: Call, settings: Settings) -> SharingScope:
+    """Among whom the answer is shared: the narrower of what config and client say."""
+    asked = call.controls.scope or settings.sharing
+    return max(asked, settings.sharing, key=_NARROW.index)
+
+
+def permit(call: Call, settings: Settings) -> Permission:
+    """Decide all permissions of a call at once."""
+    sharing = sharing_of(call, settings)
+    ttl_s = settings.ttl_s
+    if call.controls.ttl_s is not None:
+        ttl_s = min(ttl_s, call.controls.ttl_s)
+    if reason := why_bypass(call, settings, sharing):
+        return Permission(reason, reason, reason, ttl_s, sharing)
+    return Permission(
+        read=Reason.NO_CACHE if call.controls.no_cache else None,
+        write=Reason.TTL_ZERO if ttl_s <= 0 else None,
+        meaning=why_not_by_meaning(call.request),
+        ttl_s=ttl_s,
+        sharing=sharing,
+        shadow=settings.mode is Mode.SHADOW,
+    )
+
+
+def why_bypass(call: Call, settings: Settings, sharing: SharingScope) -> Reason | None:
+    """Why a call is neither read from nor written to the cache."""
+    request, parameters = call.request, call.request.parameters
+    tools_off = settings.tools is ToolPolicy.OFF
+    refusals = (
+        (settings.mode is Mode.OFF, Reason.MODE_OFF),
+        (call.controls.no_store, Reason.NO_STORE),
+        ((parameters.get("temperature") or 0) > settings.max_temperature, Reason.TEMPERATURE),
+        ((parameters.get("n") or 1) > 1, Reason.SEVERAL_CHOICES),
+        (parameters.get("logprobs") or parameters.get("top_logprobs"), Reason.LOGPROBS),
+        (_has_media(request), Reason.MEDIA),
+        (tools_off and offers_tools(request), Reason.TOOLS),
+        (sharing is SharingScope.USER and not call.caller.user, Reason.NO_USER),
+    )
+    return next((reason for refused, reason in refusals if refused), None)
+
+
+def why_not_by_meaning(request: ChatRequest) -> Reason | None:
+    """Why only the exact tier may serve or keep an answer to this."""
+    last = request.messages[-1]
+    if last.role != "user" or last.has_attachment or not last.content:
+        return Reason.NOT_A_QUESTION
+    if offers_tools(request):
+        return Reason.TOOLS_EXACT_ONLY
+    return None
+
+
+def offers_tools(request: ChatRequest) -> bool:
+    """Whether the model may call something, in today's field or in the older one."""
+    return bool(request.tools or request.parameters.get("functions"))
+
+
+def _has_media(request: ChatRequest) -> bool:
+    spoken = request.parameters.get("audio") or "audio" in (
+        request.parameters.get("modalities") or ()
+    )
+    return bool(spoken) or any(message.has_attachment for message in request.messages)
+
+
+def why_unstorable(completion: Completion, settings: Settings) -> Reason | None:
+    """Why an answer is not kept: only what came to a regular end is."""
+    if len(completion.choices) != 1:
+        return Reason.SEVERAL_CHOICES if completion.choices else Reason.UNFINISHED
+    return _why_choice_unstorable(completion.choices[0], settings)
+
+
+def _why_choice_unstorable(choice: Choice, settings: Settings) -> Reason | None:
+    if choice.finish not in _REGULAR:
+        # A word this version doesn't know proves no regular end.
+        return _CUT_SHORT.get(choice.finish or "", Reason.UNFINISHED)
+    if choice.tool_calls or "function_call" in choice.extra:
+        return Reason.TOOL_CALLS if settings.tools is ToolPolicy.OFF else None
+    if choice.refusal:
+        return Reason.REFUSAL
+    return None if (choice.text or "").strip() else Reason.EMPTY
+
+
+def why_too_old(age_s: float, call: Call) -> Reason | None:
+    """Why a stored answer doesn't satisfy the client's `max-age`."""
+    limit = call.controls.max_age_s
+    return Reason.TOO_OLD if limit is not None and age_s > limit else None

@@ -1,0 +1,1 @@
+"""Sinks over `sidecar.events`: logs and metrics. None can fail a request."""

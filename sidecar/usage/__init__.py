@@ -1,0 +1,1 @@
+"""The ledger of requests: what, who, outcome, every attempt."""

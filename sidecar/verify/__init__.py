@@ -1,0 +1,1 @@
+"""Would one answer serve both questions? Guards and scores over candidates."""
