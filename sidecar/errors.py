@@ -7,8 +7,11 @@ exceptions are translated into this tree once, at the border where they arise.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from enum import StrEnum
 from typing import Any, ClassVar
+
+from sidecar.domain import Attempt
 
 
 class Origin(StrEnum):
@@ -23,7 +26,7 @@ class Origin(StrEnum):
 class SidecarError(Exception):
     """An error with a place in the HTTP contract.
 
-    `message` is one line that says what to do. `detail` is merged into the error
+    `message` is one line that says what to do. `detail` (by `body_detail`) is merged into the error
     object of the reply, `headers` into its head.
     """
 
@@ -46,6 +49,11 @@ class SidecarError(Exception):
         self.param = param
         self.detail = dict(detail or {})
         self.headers = dict(headers or {})
+
+    @property
+    def body_detail(self) -> Mapping[str, Any]:
+        """What the error object of a reply tells beside the message."""
+        return self.detail
 
 
 class ConfigError(SidecarError):
@@ -158,6 +166,12 @@ class UpstreamError(SidecarError):
         super().__init__(message, headers=headers)
         self.reason = reason
         self.upstream_status = upstream_status
+        self.attempts: tuple[Attempt, ...] = ()
+
+    @property
+    def body_detail(self) -> Mapping[str, Any]:
+        """The attempts that led here, by name."""
+        return {"attempts": [asdict(attempt) for attempt in self.attempts]}
 
 
 class UpstreamTimeoutError(UpstreamError):
@@ -183,10 +197,13 @@ class UpstreamRefusedError(UpstreamError):
     retryable = False
 
     def __init__(
-        self, message: str, *, reason: str, upstream_status: int, body: bytes,
+        self,
+        message: str,
+        *,
+        reason: str,
+        upstream_status: int,
+        body: bytes,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(
-            message, reason=reason, upstream_status=upstream_status, headers=headers
-        )
+        super().__init__(message, reason=reason, upstream_status=upstream_status, headers=headers)
         self.body = body

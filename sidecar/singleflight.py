@@ -20,8 +20,9 @@ the answer has come. After golang.org/x/sync/singleflight, with events added.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Generic, TypeVar
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from sidecar.tasks import Tasks
 
@@ -30,9 +31,10 @@ R = TypeVar("R")
 
 
 class Flight(Generic[E, R]):
-    """Work in progress with any number of passengers."""
+    """Work in progress with any number of passengers. `leader` names who started it."""
 
-    def __init__(self) -> None:
+    def __init__(self, leader: str = "") -> None:
+        self.leader = leader
         self.passengers = 0
         self._events: list[E] = []
         self._news = asyncio.Event()
@@ -97,6 +99,9 @@ class Flight(Generic[E, R]):
             self._task.cancel()
 
 
+Work: TypeAlias = Callable[[Flight[E, R]], Coroutine[Any, Any, R]]
+
+
 class FlightAbandonedError(Exception):
     """The flight was cancelled while someone still waited: the process is closing."""
 
@@ -111,30 +116,33 @@ class Flights(Generic[E, R]):
     def __len__(self) -> int:
         return len(self._by_key)
 
-    def board(
-        self, key: bytes | None, work: Callable[[Flight[E, R]], Awaitable[R]]
-    ) -> tuple[Flight[E, R], bool]:
-        """Join the flight of `key`, or start one with `work`; tells whether it was joined.
+    @contextmanager
+    def boarded(
+        self, key: bytes | None, work: Work[E, R], *, leader: str = ""
+    ) -> Iterator[Flight[E, R]]:
+        """Join the flight of `key`, or start one with `work` and be its leader.
 
-        With `key` None the flight is private. Every passenger must `leave` once.
+        With `key` None the flight is private. Leaving the block leaves the flight; when
+        the last passenger leaves before it has landed, the work is cancelled.
         """
         flight = self._by_key.get(key) if key is not None else None
-        joined = flight is not None
         if flight is None:
-            flight = Flight[E, R]()
-            if key is not None:
-                self._by_key[key] = flight
-            work_of_group = self._fly(key, flight, work)
-            flight.launch(self._tasks.start(work_of_group, name="flight", awaited=True))
+            flight = self._start(key, work, leader)
         flight.passengers += 1
-        return flight, joined
+        try:
+            yield flight
+        finally:
+            self._leave(key, flight)
 
-    async def _fly(
-        self,
-        key: bytes | None,
-        flight: Flight[E, R],
-        work: Callable[[Flight[E, R]], Awaitable[R]],
-    ) -> R:
+    def _start(self, key: bytes | None, work: Work[E, R], leader: str) -> Flight[E, R]:
+        flight = Flight[E, R](leader)
+        if key is not None:
+            self._by_key[key] = flight
+        work_of_group = self._fly(key, flight, work)
+        flight.launch(self._tasks.start(work_of_group, name="flight", awaited=True))
+        return flight
+
+    async def _fly(self, key: bytes | None, flight: Flight[E, R], work: Work[E, R]) -> R:
         try:
             return await work(flight)
         finally:
@@ -144,12 +152,9 @@ class Flights(Generic[E, R]):
         if key is not None and self._by_key.get(key) is flight:
             del self._by_key[key]
 
-    def leave(self, key: bytes | None, flight: Flight[E, R]) -> None:
-        """A passenger is done; when it was the last and the work isn't, the work is cancelled.
-
-        The key is free at once: who comes now starts afresh and can't board a dying flight.
-        """
+    def _leave(self, key: bytes | None, flight: Flight[E, R]) -> None:
         flight.passengers -= 1
         if flight.passengers == 0 and not flight.landed:
+            # The key is free at once: who comes now can't board a dying flight.
             self._forget(key, flight)
             flight.abandon()

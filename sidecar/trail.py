@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from sidecar.clock import Clock
 from sidecar.domain import NOTHING, Attempt, Call, Json, Outcome, Usage
 from sidecar.events import Decision, RequestRow
+from sidecar.reasons import Reason
 
 
 class Trail:
@@ -68,6 +69,54 @@ class Trail:
         finally:
             spent = (self._clock.tick() - began) * 1e3
             self._stages[stage] = self._stages.get(stage, 0.0) + spent
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Count the time inside as a provider's, not as this process's own."""
+        began = self._clock.tick()
+        try:
+            yield
+        finally:
+            self.provider_ms += (self._clock.tick() - began) * 1e3
+
+    def understood(self, scope: bytes, key: bytes, variant: str) -> None:
+        """The request has a place in the cache and a route."""
+        self.scope, self.key, self.variant = scope.hex(), key.hex(), variant
+
+    def refused(self, stage: str, reason: Reason) -> None:
+        """The cache did not serve at this stage; the last such reason is the request's."""
+        self.reason = reason.value
+        self.note(stage, reason.value)
+
+    def judged(
+        self, entry: str, similarity: float, confidence: float | None, threshold: float
+    ) -> None:
+        """The best candidate, served or not."""
+        self.entry, self.similarity = entry, similarity
+        self.confidence, self.threshold = confidence, threshold
+
+    def hit(self, outcome: Outcome, entry: str, model: str, provider: str) -> None:
+        """A stored answer is given."""
+        self.outcome, self.entry, self.reason = outcome, entry, ""
+        self.answered_model, self.answered_provider = model, provider
+        self.note("cache", outcome.value, {"entry": entry})
+
+    def shadowed(self) -> None:
+        """The hit just noted is held back."""
+        self.outcome = Outcome.SHADOW
+        self.refused("cache", Reason.SHADOW)
+
+    def joined(self, leader: str) -> None:
+        """Another request's flight is shared."""
+        self.outcome = Outcome.COALESCED
+        self.note("flight", "joined", {"leader": leader})
+
+    def answered(
+        self, model: str, provider: str, attempts: tuple[Attempt, ...], usage: Usage | None
+    ) -> None:
+        """A provider has answered."""
+        self.answered_model, self.answered_provider = model, provider
+        self.attempts, self.usage = list(attempts), usage
 
     def first_token(self) -> None:
         """The first content went to the client. Only the first call counts."""

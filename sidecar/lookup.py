@@ -1,0 +1,97 @@
+"""Look, compare: is there a stored answer that may be given?
+
+The exact tier first, then the nearest questions of the same scope, judged by a
+verifier. Whatever fails on this side of the provider is a miss with a reason.
+"""
+
+from __future__ import annotations
+
+from sidecar.cache.entry import Candidate, Entry
+from sidecar.cache.policy import why_too_old
+from sidecar.cache.tiers import Cache
+from sidecar.clock import Clock
+from sidecar.domain import Outcome
+from sidecar.embed.protocol import Unembeddable
+from sidecar.embed.queue import EmbeddingQueue
+from sidecar.question import Question
+from sidecar.reasons import Reason
+from sidecar.reply import Reply
+from sidecar.verify.fixed import FixedVerifier, Pair
+
+CANDIDATES = 4
+"""How many of the nearest entries are judged."""
+FLOOR = 0.80
+"""The cosine beneath which an entry isn't even worth noting as a near miss."""
+
+
+class Lookup:
+    """Reads the tiers. Never writes, never raises for a tier's failure."""
+
+    def __init__(
+        self, cache: Cache, embedder: EmbeddingQueue, verifier: FixedVerifier, clock: Clock
+    ) -> None:
+        self._cache = cache
+        self._embedder = embedder
+        self._verifier = verifier
+        self._clock = clock
+
+    async def find(self, asked: Question) -> Reply | None:
+        """A hit of either tier, or None with the reasons in the trail."""
+        return await self.exact(asked) or await self._by_meaning(asked)
+
+    async def exact(self, asked: Question) -> Reply | None:
+        """A hit of the exact tier."""
+        entry = await self._cache.get(asked.key.exact)
+        return self._reply(asked, entry, Outcome.EXACT) if entry else None
+
+    async def _by_meaning(self, asked: Question) -> Reply | None:
+        if asked.permission.meaning is not None:
+            asked.trail.refused("meaning", asked.permission.meaning)
+            return None
+        if not await self.embed(asked):
+            return None
+        near = await self._nearest(asked)
+        return self._judge(asked, near)
+
+    async def embed(self, asked: Question) -> bool:
+        """Give the question its vector; False with a reason in the trail where it gets none."""
+        if asked.key.question is None:
+            return False
+        try:
+            with asked.trail.timed("embed"):
+                asked.vector = await self._embedder.embed(asked.key.question)
+        except Unembeddable as error:
+            asked.trail.refused("embed", error.reason)
+            return False
+        return True
+
+    async def _nearest(self, asked: Question) -> list[Candidate]:
+        with asked.trail.timed("search"):
+            return await self._cache.nearest(
+                asked.key.scope, asked.vector, k=CANDIDATES, floor=FLOOR
+            )
+
+    def _judge(self, asked: Question, near: list[Candidate]) -> Reply | None:
+        trail = asked.trail
+        pairs = [Pair(candidate.entry.question, candidate.similarity) for candidate in near]
+        with trail.timed("verify"):
+            verdict = self._verifier.judge(asked.key.question or "", pairs)
+        if near:
+            best = near[verdict.served or 0]
+            trail.judged(
+                best.entry.id, best.similarity, verdict.confidence, self._verifier.threshold
+            )
+        if verdict.served is None:
+            trail.refused("verify", verdict.reason or Reason.NOT_FOUND)
+            return None
+        return self._reply(asked, near[verdict.served].entry, Outcome.SEMANTIC)
+
+    def _reply(self, asked: Question, entry: Entry, outcome: Outcome) -> Reply | None:
+        """The hit, unless the client wants a younger one."""
+        now = self._clock.now()
+        if reason := why_too_old(now - entry.created_at, asked.call):
+            asked.trail.refused(outcome.value, reason)
+            return None
+        asked.trail.hit(outcome, entry.id, entry.answered_model, entry.provider)
+        asked.trail.age_s = now - entry.created_at
+        return Reply(asked.trail, entry.completion, ttl_s=entry.expires_at - now, replayed=True)

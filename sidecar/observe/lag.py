@@ -1,0 +1,24 @@
+"""How late the event loop is: the clearest sign that something blocks it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from sidecar.clock import Clock
+
+PERIOD_S = 0.5
+
+
+class LoopLag:
+    """Sleeps over and over and notes how much later than asked it wakes up."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.seconds = 0.0
+
+    async def run(self) -> None:
+        """Measure until cancelled."""
+        while True:
+            began = self._clock.tick()
+            await asyncio.sleep(PERIOD_S)
+            self.seconds = max(0.0, self._clock.tick() - began - PERIOD_S)

@@ -1,0 +1,142 @@
+"""Prometheus metrics over events. Labels are few and bounded: users are never a label.
+
+A model or department that config doesn't name comes from the request, so the number of
+different ones is bounded here: past the bound they are all counted as `other`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from sidecar.events import EntriesEvicted, Event, RequestRow
+
+_SECONDS = (
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+)  # fmt: skip
+_COSINES = (0.5, 0.6, 0.7, 0.8, 0.84, 0.88, 0.9, 0.92, 0.94, 0.96, 0.98, 0.99, 1.0)
+_MAX_LABELS = 100
+OTHER = "other"
+
+
+class Bounded:
+    """Lets the first so many different values through and calls the rest `other`."""
+
+    def __init__(self, known: Collection[str], limit: int = _MAX_LABELS) -> None:
+        self._known = set(known)
+        self._limit = limit
+
+    def __call__(self, value: str) -> str:
+        """The value, or `other`."""
+        if value in self._known:
+            return value
+        if len(self._known) >= self._limit:
+            return OTHER
+        self._known.add(value)
+        return value
+
+
+class Metrics:
+    """Counts what happens. `models` are the configured names."""
+
+    def __init__(self, models: Collection[str]) -> None:
+        self.registry = CollectorRegistry()
+        self._model = Bounded(models, len(models))
+        self._answered_model = Bounded(models)
+        self._department = Bounded(())
+        self._make_request_metrics()
+        self._make_provider_metrics()
+        self._evictions = self._counter(
+            "sidecar_cache_evictions", "Entries that left the cache", "reason"
+        )
+
+    def _make_request_metrics(self) -> None:
+        self._requests = self._counter(
+            "sidecar_requests", "Requests answered", "endpoint", "model", "cache", "status"
+        )
+        self._seconds = self._histogram(
+            "sidecar_request_seconds", "Time to the end of an answer", "cache"
+        )
+        self._overhead = self._histogram(
+            "sidecar_overhead_seconds", "Time not spent waiting for a provider", "cache"
+        )
+        self._stages = self._histogram("sidecar_stage_seconds", "Time in one stage", "stage")
+        self._similarity = self._histogram(
+            "sidecar_similarity", "Cosine of the best candidate", "outcome", buckets=_COSINES
+        )
+        self._near_misses = self._counter(
+            "sidecar_near_misses", "Candidates that were near and not served"
+        )
+        self._coalesced = self._counter("sidecar_coalesced", "Requests that joined another's")
+
+    def _make_provider_metrics(self) -> None:
+        self._attempts = self._counter(
+            "sidecar_provider_attempts", "Tries at providers", "provider", "model", "outcome"
+        )
+        self._first_token = self._histogram(
+            "sidecar_first_token_seconds", "Time to a stream's first content", "provider", "model"
+        )
+        self._tokens = self._counter(
+            "sidecar_tokens", "Tokens used at providers", "model", "department", "kind"
+        )
+
+    def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
+        return Counter(name, help_text, labels, registry=self.registry)
+
+    def _histogram(
+        self, name: str, help_text: str, *labels: str, buckets: tuple[float, ...] = _SECONDS
+    ) -> Histogram:
+        return Histogram(name, help_text, labels, buckets=buckets, registry=self.registry)
+
+    def gauge(self, name: str, help_text: str, read: Callable[[], float]) -> None:
+        """Add a gauge that is read when metrics are fetched."""
+        Gauge(name, help_text, registry=self.registry).set_function(read)
+
+    def text(self) -> bytes:
+        """All metrics in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+    def observe(self, event: Event) -> None:
+        """Count one event."""
+        if isinstance(event, RequestRow):
+            self._observe_request(event)
+        elif isinstance(event, EntriesEvicted):
+            self._evictions.labels(event.reason).inc(event.count)
+
+    def _observe_request(self, row: RequestRow) -> None:
+        model = self._model(row.model)
+        self._requests.labels(row.endpoint, model, row.outcome, str(row.status)).inc()
+        self._seconds.labels(row.outcome).observe(row.total_ms / 1e3)
+        self._overhead.labels(row.outcome).observe(row.overhead_ms / 1e3)
+        for stage, spent_ms in row.stages_ms.items():
+            self._stages.labels(stage).observe(spent_ms / 1e3)
+        if row.similarity is not None:
+            self._observe_candidate(row, row.similarity)
+        if row.outcome == "coalesced":
+            self._coalesced.inc()
+        elif row.attempts:
+            self._observe_provider(row, model)
+
+    def _observe_candidate(self, row: RequestRow, similarity: float) -> None:
+        self._similarity.labels(row.outcome).observe(similarity)
+        if row.outcome not in ("semantic", "shadow"):
+            self._near_misses.inc()
+
+    def _observe_provider(self, row: RequestRow, model: str) -> None:
+        for attempt in row.attempts:
+            answered = self._answered_model(attempt.model)
+            self._attempts.labels(attempt.provider, answered, attempt.reason).inc()
+        if row.first_token_ms is not None:
+            last = row.attempts[-1]
+            answered = self._answered_model(last.model)
+            self._first_token.labels(last.provider, answered).observe(row.first_token_ms / 1e3)
+        department = self._department(row.department)
+        for kind, tokens in (
+            ("input", row.input_tokens),
+            ("output", row.output_tokens),
+            ("cached_input", row.cached_input_tokens),
+            ("reasoning", row.reasoning_tokens),
+        ):
+            if tokens:
+                self._tokens.labels(model, department, kind).inc(tokens)

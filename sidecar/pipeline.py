@@ -1,0 +1,118 @@
+"""The way of a request, on one page: look, compare, fly, keep. No flags, no vendor.
+
+Each step is a room of its own behind a small face; this file only knows their order.
+It keeps three promises: a hit is never stored again under the new question (meaning is
+not transitive), a broken cache is a miss, and every decision is noted in the trail.
+
+The steps still to come have their place: render before `understand`, gate and reserve
+at the start of `Filler.fill`, settle at its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from sidecar.cache.key import cache_key
+from sidecar.cache.policy import Settings, permit
+from sidecar.domain import Call, Chunk, Outcome
+from sidecar.errors import CacheMissError, UpstreamError
+from sidecar.fill import Filler, Landed
+from sidecar.lookup import Lookup
+from sidecar.question import Question
+from sidecar.reply import Reply
+from sidecar.route.table import RouteTable
+from sidecar.singleflight import Flight, Flights
+from sidecar.tasks import Tasks
+from sidecar.trail import Trail
+
+
+class Pipeline:
+    """Answers calls. One per process, on one event loop."""
+
+    def __init__(
+        self,
+        lookup: Lookup,
+        filler: Filler,
+        routes: RouteTable,
+        settings_for: Callable[[Call], Settings],
+        tasks: Tasks,
+    ) -> None:
+        self._lookup = lookup
+        self._filler = filler
+        self._routes = routes
+        self._settings_for = settings_for
+        self._flights: Flights[Chunk, Landed] = Flights(tasks)
+
+    @asynccontextmanager
+    async def answer(self, call: Call, trail: Trail) -> AsyncIterator[Reply]:
+        """Reply from a verified entry, or ask a provider exactly once."""
+        asked = self._understand(call, trail)
+        hit = await self._look_up(asked)
+        if hit is not None:
+            yield hit
+        elif call.controls.only_if_cached:
+            raise CacheMissError("nothing is cached for this request, and only that was allowed")
+        else:
+            async with self._fly(asked) as reply:
+                yield reply
+
+    def _understand(self, call: Call, trail: Trail) -> Question:
+        """Who would answer, what is allowed, and where the answer lives."""
+        route = self._routes.require(call.request.model)
+        settings = self._settings_for(call)
+        permission = permit(call, settings)
+        key = cache_key(call, sharing=permission.sharing, variant=route.variant)
+        trail.understood(key.scope, key.exact, route.variant)
+        return Question(call, trail, route, settings, permission, key)
+
+    async def _look_up(self, asked: Question) -> Reply | None:
+        """A hit, where reading is allowed and shadow mode doesn't hold it back."""
+        trail, permission = asked.trail, asked.permission
+        if permission.read is not None:
+            trail.refused("policy", permission.read)
+            trail.outcome = Outcome.BYPASS if permission.bypass else Outcome.MISS
+            return None
+        hit = await self._lookup.find(asked)
+        if hit is not None and permission.shadow:
+            trail.shadowed()
+            return None
+        return hit
+
+    @asynccontextmanager
+    async def _fly(self, asked: Question) -> AsyncIterator[Reply]:
+        """Take part in the one flight of this key; a call that may not share flies alone."""
+        trail, call, key = asked.trail, asked.call, asked.flight_key
+        boarded = self._flights.boarded(
+            key, lambda flight: self._filler.fill(asked, flight), leader=call.id
+        )
+        with boarded as flight, trail.waiting():
+            if flight.leader != call.id:
+                trail.joined(flight.leader)
+            try:
+                yield await self._take_off(asked, flight)
+            except UpstreamError as error:
+                trail.attempts = list(error.attempts)
+                raise
+
+    async def _take_off(self, asked: Question, flight: Flight[Chunk, Landed]) -> Reply:
+        """The chunks as they come where a stream was asked for, else what lands."""
+        if asked.call.request.stream:
+            await flight.departure()
+            if flight.has_events:
+                return Reply(asked.trail, chunks=self._live(asked.trail, flight))
+        return self._landed(asked.trail, await flight.result())
+
+    async def _live(self, trail: Trail, flight: Flight[Chunk, Landed]) -> AsyncIterator[Chunk]:
+        async for chunk in flight.events():
+            yield chunk
+        self._landed(trail, await flight.result())
+
+    def _landed(self, trail: Trail, home: Landed) -> Reply:
+        """What the flight brought, for one passenger."""
+        if home.found is not None and trail is home.found.trail:
+            return home.found
+        trail.answered(home.model, home.provider, home.attempts, home.completion.usage)
+        trail.stored = home.stored
+        trail.store_reason = home.refusal or ""
+        return Reply(trail, home.completion)

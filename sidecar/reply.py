@@ -1,0 +1,24 @@
+"""What the pipeline gives to the web layer: an answer, whole or on its way."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from sidecar.domain import Chunk, Completion
+from sidecar.trail import Trail
+
+
+@dataclass(slots=True)
+class Reply:
+    """Either a whole `completion` or live `chunks`; how it came about stands in the trail.
+
+    `ttl_s` is how long a hit has left. `replayed` tells that the completion was given
+    before, so that it needs an id of its own.
+    """
+
+    trail: Trail
+    completion: Completion | None = None
+    chunks: AsyncIterator[Chunk] | None = None
+    ttl_s: float | None = None
+    replayed: bool = False

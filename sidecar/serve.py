@@ -1,0 +1,144 @@
+"""Runs a sidecar as a process: sockets, signals, the start-up block and the end.
+
+Ports are bound before anything is loaded, so that a busy one is told at once, and they
+are served only when requests can be answered. SIGTERM drains as `sidecar.web.drain` says;
+SIGINT (Ctrl-C) ends as soon as open requests are answered; a second signal ends at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from sidecar.app import Sidecar
+from sidecar.config import Config
+from sidecar.config.address import url_of
+from sidecar.errors import ConfigError
+from sidecar.observe import log
+from sidecar.startup import block
+from sidecar.state import StateDir
+
+BACKLOG = 1024
+POLL_S = 0.05
+INTERRUPT_GRACE_S = 5.0
+
+
+def run(config: Config) -> int:
+    """Serve until a signal ends it; the exit status. `ConfigError` where it can't start."""
+    log.set_up(config.log.format, config.log.level)
+    _run_loop(_serve(config))
+    return 0
+
+
+def _run_loop(main: Coroutine[Any, Any, None]) -> None:
+    try:
+        import uvloop  # noqa: PLC0415  absent where it doesn't build
+    except ImportError:
+        asyncio.run(main)
+    else:
+        uvloop.run(main)
+
+
+async def _serve(config: Config) -> None:
+    async with AsyncExitStack() as stack:
+        data = bind(config.listen.host, config.listen.port, "listen.port")
+        stack.callback(data.close)
+        admin = bind(config.admin.host, config.admin.port, "admin.port")
+        stack.callback(admin.close)
+        addresses = (url_of(*data.getsockname()[:2]), url_of(*admin.getsockname()[:2]))
+        state = stack.enter_context(StateDir(config.state_dir, addresses))
+        sidecar = Sidecar(config, state)
+        stack.push_async_callback(sidecar.close)
+        await _listen(stack, sidecar.admin_app, admin)
+        await sidecar.start()
+        await _listen(stack, sidecar.data_app, data, config.listen.unix_socket)
+        print(block(config, sidecar.operations.status(), *addresses), flush=True)
+        await _until_the_end(sidecar)
+
+
+def bind(host: str, port: int, key: str) -> socket.socket:
+    """A bound socket, not listening yet. `ConfigError` naming what to change."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host.strip("[]"), port))
+    except OSError as error:
+        bound.close()
+        reason = error.strerror or str(error)
+        raise ConfigError(
+            f"can't listen on {host}:{port}: {reason}; stop what uses it or change {key}"
+        ) from error
+    return bound
+
+
+async def _listen(
+    stack: AsyncExitStack,
+    app: web.Application,
+    bound: socket.socket,
+    unix_socket: str | None = None,
+) -> None:
+    # auto_decompress off: a compressed body is refused, not unpacked. handler_cancellation
+    # on: a client that leaves ends its handler, so that nothing is asked for nobody.
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        auto_decompress=False,
+        handle_signals=False,
+        handler_cancellation=True,
+        shutdown_timeout=1.0,
+    )
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    await web.SockSite(runner, bound, backlog=BACKLOG).start()
+    if unix_socket is not None:
+        await web.SockSite(runner, bind_unix(Path(unix_socket)), backlog=BACKLOG).start()
+
+
+def bind_unix(path: Path) -> socket.socket:
+    """A bound Unix socket that only this user may use; what an earlier run left is replaced."""
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if path.is_socket():
+            path.unlink()
+        bound.bind(str(path))
+        path.chmod(0o600)
+    except OSError as error:
+        bound.close()
+        raise ConfigError(
+            f"can't listen on {path}: {error.strerror}; change listen.unix_socket"
+        ) from error
+    return bound
+
+
+async def _until_the_end(sidecar: Sidecar) -> None:
+    loop, signals = asyncio.get_running_loop(), asyncio.Queue[int]()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, signals.put_nowait, number)
+    first = await signals.get()
+    again = sidecar.tasks.start(signals.get(), name="second-signal")
+    graceful = sidecar.tasks.start(_drain(sidecar, first), name="drain")
+    await asyncio.wait([again, graceful], return_when=asyncio.FIRST_COMPLETED)
+
+
+async def _drain(sidecar: Sidecar, reason: int) -> None:
+    drain = sidecar.drain
+    drain.begin()
+    if reason == signal.SIGTERM:
+        print("draining: calls are still answered", file=sys.stderr, flush=True)
+        await asyncio.sleep(drain.refuses_in_s)
+        grace_s = drain.ends_in_s
+    else:
+        grace_s = INTERRUPT_GRACE_S
+    for _ in range(int(grace_s / POLL_S)):
+        if not sidecar.chat.in_flight:
+            return
+        await asyncio.sleep(POLL_S)

@@ -1,0 +1,155 @@
+"""The ledger of requests: one row each, written in batches off the request path.
+
+An observer: `observe` only appends to a list. A thread of its own writes a batch a few
+times a second, so a crash loses at most the last moment's rows; the money of a request
+is journalled elsewhere. What can't be written is dropped with a count, never waited for.
+
+Locked: the pending rows, which the event loop adds and the thread takes. The thread alone
+writes; readers have a connection of their own, as WAL allows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from sidecar.clock import Clock
+from sidecar.domain import Json
+from sidecar.events import Event, RequestRow
+from sidecar.usage import rows
+
+BATCH_S = 0.25
+MAX_PENDING = 50_000
+SWEEP_S = 600.0
+_log = logging.getLogger(__name__)
+
+
+class RequestLedger:
+    """Keeps rows for `retention_s` seconds, at most `max_rows` of them."""
+
+    def __init__(self, path: Path, clock: Clock, *, retention_s: float, max_rows: int) -> None:
+        self._path = path
+        self._clock = clock
+        self._retention_s = retention_s
+        self._max_rows = max_rows
+        self._lock = threading.Lock()
+        self._pending: dict[str, RequestRow] = {}
+        self._news = threading.Event()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="request-ledger", daemon=True)
+        self._swept_at = float("-inf")
+        self.dropped = 0
+        self.failing = False
+
+    def open(self) -> None:
+        """Start writing."""
+        self._thread.start()
+
+    def observe(self, event: Event) -> None:
+        """Take a row; other events are not its business."""
+        if not isinstance(event, RequestRow):
+            return
+        with self._lock:
+            if len(self._pending) >= MAX_PENDING:
+                self.dropped += 1
+                return
+            self._pending[event.id] = event
+        if not self._news.is_set():
+            self._news.set()
+
+    async def find(self, request_id: str) -> dict[str, Json] | None:
+        """The row of a request, as JSON, or None."""
+        with self._lock:
+            row = self._pending.get(request_id)
+        if row is not None:
+            return rows.to_record(rows.to_values(row))
+        return await asyncio.to_thread(self._read, request_id)
+
+    def _read(self, request_id: str) -> dict[str, Json] | None:
+        try:
+            with self._connected() as connection:
+                values = connection.execute(rows.SELECT, (request_id,)).fetchone()
+        except sqlite3.Error as error:
+            self._complain(error)
+            return None
+        return rows.to_record(values) if values else None
+
+    async def close(self) -> None:
+        """Write what is pending and stop."""
+        self._stop.set()
+        self._news.set()
+        if self._thread.is_alive():
+            await asyncio.to_thread(self._thread.join, 5.0)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self._news.wait()
+            self._stop.wait(BATCH_S)
+            self._news.clear()
+            self._write_batch()
+
+    def _write_batch(self) -> None:
+        with self._lock:
+            batch = dict(self._pending)
+        try:
+            with self._connected() as connection, connection:
+                connection.executemany(rows.INSERT, map(rows.to_values, batch.values()))
+                self._sweep(connection)
+            self.failing = False
+        except (sqlite3.Error, OSError) as error:
+            self.dropped += len(batch)
+            self._complain(error)
+        # Taken out only now, so that a row is found at every moment.
+        with self._lock:
+            for request_id, row in batch.items():
+                if self._pending.get(request_id) is row:
+                    del self._pending[request_id]
+
+    def _sweep(self, connection: sqlite3.Connection) -> None:
+        now = self._clock.now()
+        if now - self._swept_at < SWEEP_S:
+            return
+        self._swept_at = now
+        connection.execute("DELETE FROM requests WHERE started_at < ?", (now - self._retention_s,))
+        connection.execute(
+            "DELETE FROM requests WHERE id IN "
+            "(SELECT id FROM requests ORDER BY started_at DESC LIMIT -1 OFFSET ?)",
+            (self._max_rows,),
+        )
+
+    @contextmanager
+    def _connected(self) -> Iterator[sqlite3.Connection]:
+        fresh = not self._path.exists()
+        if fresh:
+            self._path.touch(mode=0o600)
+        with closing(sqlite3.connect(self._path, timeout=2.0)) as connection:
+            if fresh or not connection.execute("PRAGMA user_version").fetchone()[0]:
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute(rows.CREATE)
+                connection.execute(rows.CREATE_INDEX)
+                connection.execute(f"PRAGMA user_version={rows.SCHEMA_VERSION}")
+            connection.execute("PRAGMA synchronous=NORMAL")
+            yield connection
+
+    def _complain(self, error: Exception) -> None:
+        """Say it once for each time it begins; requests go on without their rows."""
+        if not self.failing:
+            self.failing = True
+            _log.error("the request ledger can't be used (%s); rows are dropped", error)
+        # A full disk or a locked file is an OperationalError and may pass; damage doesn't.
+        damage = isinstance(error, sqlite3.DatabaseError)
+        if damage and not isinstance(error, sqlite3.OperationalError):
+            self._set_aside()
+
+    def _set_aside(self) -> None:
+        aside = self._path.with_name(f"{self._path.name}.damaged-{int(self._clock.now())}")
+        for suffix in ("", "-wal", "-shm"):
+            part = Path(f"{self._path}{suffix}")
+            if part.exists():
+                part.replace(f"{aside}{suffix}")
+        _log.error("the request ledger is damaged; it is kept as %s and a new one begins", aside)

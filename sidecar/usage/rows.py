@@ -1,0 +1,48 @@
+"""Request rows as SQLite columns, and back. Pure but for the schema it declares."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import fields
+
+import orjson
+
+from sidecar.domain import Json
+from sidecar.events import RequestRow
+
+SCHEMA_VERSION = 1
+_JSON = frozenset({"attempts", "decisions", "stages_ms"})
+_TYPES = {
+    "str": "TEXT", "bool": "INTEGER", "int": "INTEGER", "int | None": "INTEGER",
+    "float": "REAL", "float | None": "REAL",
+}  # fmt: skip
+_COLUMNS = tuple((field.name, _TYPES.get(str(field.type), "TEXT")) for field in fields(RequestRow))
+NAMES = tuple(name for name, _ in _COLUMNS)
+
+CREATE = f"""
+CREATE TABLE IF NOT EXISTS requests (
+    {", ".join(f'"{name}" {kind}' for name, kind in _COLUMNS)},
+    PRIMARY KEY (id)
+) WITHOUT ROWID
+"""
+CREATE_INDEX = "CREATE INDEX IF NOT EXISTS requests_by_time ON requests (started_at)"
+INSERT = f"INSERT OR REPLACE INTO requests VALUES ({', '.join('?' * len(NAMES))})"  # noqa: S608
+SELECT = "SELECT * FROM requests WHERE id = ?"
+
+
+def to_values(row: RequestRow) -> tuple[Json, ...]:
+    """The row's values in the order of `NAMES`."""
+    return tuple(
+        orjson.dumps(getattr(row, name)).decode() if name in _JSON else getattr(row, name)
+        for name in NAMES
+    )
+
+
+def to_record(values: sqlite3.Row | tuple[Json, ...]) -> dict[str, Json]:
+    """Stored values as JSON tells them."""
+    record = dict(zip(NAMES, values, strict=True))
+    for name in _JSON:
+        record[name] = orjson.loads(record[name])
+    for name in ("stream", "stored"):
+        record[name] = bool(record[name])
+    return record

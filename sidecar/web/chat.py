@@ -1,0 +1,106 @@
+"""`POST /v1/chat/completions`: HTTP and JSON on this side, a call and a reply on the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from secrets import token_hex
+
+from aiohttp import web
+
+from sidecar.clock import Clock
+from sidecar.domain import Call, ChatRequest, Completion, Endpoint
+from sidecar.errors import SidecarError
+from sidecar.events import Observers
+from sidecar.pipeline import Pipeline
+from sidecar.reply import Reply
+from sidecar.trail import Trail
+from sidecar.web.checks import read_json_body
+from sidecar.web.errors import error_response
+from sidecar.web.heads import base_head, reply_head
+from sidecar.web.streams import replayed, write_live
+from sidecar.wire.headers import read_caller, read_controls, read_timeout_s
+from sidecar.wire.openai_reply import build_completion
+from sidecar.wire.openai_request import parse_chat_request
+
+CLIENT_LEFT = 499
+"""The status in the row of a request whose client did not wait for the answer."""
+_UNREAD = ChatRequest(model="", messages=())
+
+
+@dataclass(frozen=True, slots=True)
+class ChatSettings:
+    """What config says about this door."""
+
+    disclose: bool
+    tag_defaults: Mapping[str, str]
+
+
+class ChatEndpoint:
+    """Answers chat completions and closes each request's trail into a row."""
+
+    def __init__(
+        self, pipeline: Pipeline, clock: Clock, observers: Observers, settings: ChatSettings
+    ) -> None:
+        self._pipeline = pipeline
+        self._clock = clock
+        self._observers = observers
+        self._settings = settings
+        self.in_flight = 0
+
+    async def __call__(self, http: web.Request) -> web.StreamResponse:
+        """Answer one request; whatever happens, it leaves a row."""
+        call = Call("req_" + token_hex(12), Endpoint.CHAT, _UNREAD, received_at=self._clock.now())
+        trail = Trail(call, self._clock)
+        status = CLIENT_LEFT
+        self.in_flight += 1
+        try:
+            response = await self._answer(http, trail)
+            status = response.status
+        except ConnectionResetError:
+            return web.Response(status=CLIENT_LEFT)  # nobody is there to read it
+        except SidecarError as error:
+            trail.error = error.code
+            response = error_response(error, base_head(trail))
+            status = response.status
+        finally:
+            self.in_flight -= 1
+            self._observers.tell(trail.close(status))
+        return response
+
+    async def _answer(self, http: web.Request, trail: Trail) -> web.StreamResponse:
+        body = await read_json_body(http)
+        trail.call = call = self._read(trail.call, http.headers, body)
+        async with self._pipeline.answer(call, trail) as reply:
+            return await self._respond(http, reply)
+
+    def _read(self, call: Call, headers: Mapping[str, str], body: bytes) -> Call:
+        request = parse_chat_request(body)
+        return replace(
+            call,
+            request=request,
+            caller=read_caller(headers, request.labels, self._settings.tag_defaults),
+            controls=read_controls(headers),
+            timeout_s=read_timeout_s(headers),
+            trace_parent=headers.get("traceparent"),
+        )
+
+    async def _respond(self, http: web.Request, reply: Reply) -> web.StreamResponse:
+        head = reply_head(reply, disclose=self._settings.disclose)
+        if reply.chunks is not None:
+            return await write_live(http, reply, reply.chunks, head)
+        if reply.completion is None:
+            raise AssertionError("a reply holds chunks or a completion")
+        completion = self._renewed(reply, reply.completion)
+        if reply.trail.call.request.stream:
+            return replayed(completion, reply.trail, head)
+        return web.Response(
+            body=build_completion(completion), headers=head, content_type="application/json"
+        )
+
+    def _renewed(self, reply: Reply, completion: Completion) -> Completion:
+        """An answer that was given before gets an id and a time of its own."""
+        if not reply.replayed:
+            return completion
+        chat_id = "chatcmpl-" + reply.trail.call.id.removeprefix("req_")
+        return replace(completion, id=chat_id, created=int(self._clock.now()))

@@ -1,0 +1,64 @@
+"""What a request must be before anyone reads it: from here, from no browser elsewhere, JSON.
+
+A sidecar on localhost is reachable by every web page that the developer opens, so Host is
+held against an allow-list (DNS rebinding), Origin must be the same origin (CSRF), and a
+body must be declared as JSON, which no simple form post can do. No CORS header is sent.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from sidecar.errors import (
+    ForbiddenError,
+    InvalidApiKeyError,
+    RequestTooLargeError,
+    UnsupportedMediaTypeError,
+)
+
+ANY_HOST = "*"
+
+
+def check_origin(request: web.Request, allowed_hosts: Collection[str]) -> None:
+    """Refuse a Host that isn't ours and an Origin that isn't the same as the Host."""
+    host = request.headers.get("Host", "")
+    if host_name(host) not in allowed_hosts and ANY_HOST not in allowed_hosts:
+        raise ForbiddenError(
+            f"the Host {host[:80]!r} is not allowed; add it to listen.allowed_hosts"
+        )
+    origin = request.headers.get("Origin")
+    if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        raise ForbiddenError("requests from web pages of another origin are not allowed")
+
+
+def host_name(host: str) -> str:
+    """A Host header without its port, in lower case; an IPv6 address keeps its brackets."""
+    name = host.lower()
+    if name.startswith("["):
+        return name.partition("]")[0] + "]"
+    return name.partition(":")[0]
+
+
+def check_token(request: web.Request, token: str | None) -> None:
+    """Refuse a caller without the bearer token, where one is set."""
+    if token is None:
+        return
+    given = request.headers.get("Authorization", "").removeprefix("Bearer ")
+    if not hmac.compare_digest(given.encode(), token.encode()):
+        raise InvalidApiKeyError("send the admin token as `Authorization: Bearer …`")
+
+
+async def read_json_body(request: web.Request) -> bytes:
+    """The body, which must be declared as JSON, uncompressed and not over the limit."""
+    if request.content_type != "application/json":
+        raise UnsupportedMediaTypeError("send the body with `Content-Type: application/json`")
+    if request.headers.get("Content-Encoding", "identity") != "identity":
+        raise UnsupportedMediaTypeError("send the body uncompressed, without Content-Encoding")
+    try:
+        return await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        raise RequestTooLargeError("the body is larger than listen.max_body_mb allows") from None

@@ -1,0 +1,61 @@
+"""Every error of a plane as JSON in the contract's shape, aiohttp's own included."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+from aiohttp import web
+
+from sidecar.errors import (
+    InvalidRequestError,
+    MethodNotAllowedError,
+    NotFoundError,
+    RequestTooLargeError,
+    SidecarError,
+    UpstreamRefusedError,
+)
+from sidecar.wire.openai_reply import build_error
+
+Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_BY_STATUS: dict[int, type[SidecarError]] = {
+    404: NotFoundError,
+    405: MethodNotAllowedError,
+    413: RequestTooLargeError,
+}
+_log = logging.getLogger(__name__)
+
+
+def error_response(error: SidecarError, headers: dict[str, str] | None = None) -> web.Response:
+    """The reply that tells an error; a provider's refusal keeps its own status and body."""
+    status, body = error.status, b""
+    if isinstance(error, UpstreamRefusedError):
+        status, body = error.upstream_status or status, error.body
+    return web.Response(
+        status=status,
+        body=body or build_error(error),
+        headers={**(headers or {}), **error.headers},
+        content_type="application/json",
+    )
+
+
+def translated(error: web.HTTPException) -> SidecarError:
+    """An error of aiohttp's own in the terms of this process."""
+    kind = _BY_STATUS.get(error.status, InvalidRequestError)
+    return kind(f"{error.reason}: see README for what is served here")
+
+
+async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Run a handler; whatever it raises becomes a reply, and a bug is logged and answered 500."""
+    try:
+        return await handler(request)
+    except SidecarError as error:
+        return error_response(error)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        return error_response(translated(error))
+    except Exception:  # a bug here must cost one reply, not a connection without a word
+        _log.exception("unexpected error in %s %s", request.method, request.path)
+        return error_response(SidecarError("an internal error; the log has the details"))
