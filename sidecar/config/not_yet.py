@@ -1,0 +1,118 @@
+"""Settings whose part of the sidecar is not in this version: one table, shrinking.
+
+What protects money or access is refused, since ignoring it would be a lie. The rest is
+accepted, and `check` and the start-up block tell that it is not in force. A part that
+comes into force takes its line out of here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, SecretStr
+
+from sidecar.config.problem import Path, Problem, dotted
+from sidecar.config.routes import FROM_CLIENT
+
+if TYPE_CHECKING:
+    from sidecar.config.model import Config
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """A key (`*` for any name or place) and what it means to set it now.
+
+    Where `values` are given only these are not available; else all but the default.
+    `always` tells of it even where it was not set.
+    """
+
+    key: str
+    consequence: str
+    values: tuple[Any, ...] = ()
+    always: bool = False
+
+
+REFUSED = (
+    Later("clients", "any client key would still be accepted"),
+    Later("budgets", "it would not be enforced"),
+    Later("rate_limits", "it would not be enforced"),
+    Later("tags.required", "it would not be enforced"),
+    Later("redis.url", "nothing would be shared"),
+    Later("admin.read_only_token", "it would not be enforced"),
+    Later("providers.*.kind", "it could not be asked", ("anthropic", "azure")),
+    Later("providers.*.api_key", "it would be sent as a key", (SecretStr(FROM_CLIENT),)),
+)
+
+FIXED_FLOOR = "a semantic hit needs a cosine of at least 0.92 and equal numbers"
+NOT_IN_FORCE = (
+    Later("cache.max_wrong_hit_rate", FIXED_FLOOR, always=True),
+    Later("cache.threshold", FIXED_FLOOR),
+    Later("cache.verify", FIXED_FLOOR),
+    Later("cache.rules.*.set.max_wrong_hit_rate", FIXED_FLOOR),
+    Later("cache.rules.*.set.threshold", FIXED_FLOOR),
+    Later("cache.rules.*.set.verify", FIXED_FLOOR),
+    Later("cache.rules.*.set.stale_if_error", "an expired answer is never served"),
+    Later("cache.audit", "no hit is audited"),
+    Later("cache.stale_if_error", "an expired answer is never served"),
+    Later("cache.store_fallback", "there are no fallbacks"),
+    Later("redis.search", "vectors are searched in this process"),
+    Later("redis.timeout_ms", "Redis is not asked"),
+    Later("redis.on_loss", "Redis is not asked"),
+    Later("models.*.fallbacks", "only targets answer"),
+    Later("models.*.variants", "only targets answer"),
+    Later("models.*.active", "only targets answer"),
+    Later("models.*.retry", "a failed call is not asked again"),
+    Later("models.*.breaker", "a failing target is asked every time"),
+    Later("models.*.max_in_flight", "calls in flight are not limited"),
+    Later("prices", "calls are not priced"),
+    Later("max_output_tokens", "no cap is added to a call"),
+    Later("prompts", "stored prompts are not read"),
+    Later("context", "context is passed on as it is"),
+)
+
+
+def refusals(config: Config) -> Iterator[Problem]:
+    """A problem for each setting that this version would have to ignore at a cost."""
+    for later in REFUSED:
+        for path, value in _given(config, later):
+            what = f"{_word(value)} is " if later.values else ""
+            text = f"{what}not available in this version: remove it; {later.consequence}"
+            yield Problem(path, text)
+
+
+def _word(value: Any) -> str:
+    """One of the table's own values, so nothing that must not be shown."""
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+
+
+def notes(config: Config) -> Iterator[str]:
+    """A line for each setting that is accepted and changes nothing yet."""
+    for later in NOT_IN_FORCE:
+        given = [path for path, _ in _given(config, later)]
+        for path in given or ([tuple(later.key.split("."))] if later.always else []):
+            yield f"{dotted(path)} is not in force yet: {later.consequence}"
+
+
+def _given(config: Config, later: Later) -> Iterator[tuple[Path, Any]]:
+    for path, value, default in _at(config, tuple(later.key.split(".")), ()):
+        if value in later.values if later.values else value != default:
+            yield path, value
+
+
+def _at(node: Any, steps: tuple[str, ...], path: Path) -> Iterator[tuple[Path, Any, Any]]:
+    """Each value that the steps lead to, with its path and its default."""
+    step, rest = steps[0], steps[1:]
+    if step == "*":
+        for key, value in _items(node):
+            yield from _at(value, rest, (*path, key))
+    for name, field in type(node).model_fields.items() if isinstance(node, BaseModel) else ():
+        if step == (field.alias or name):
+            value, here = getattr(node, name), (*path, step)
+            default = field.get_default(call_default_factory=True)
+            yield from _at(value, rest, here) if rest else [(here, value, default)]
+
+
+def _items(node: Any) -> Iterator[tuple[str | int, Any]]:
+    return iter(node.items() if isinstance(node, Mapping) else enumerate(node))
