@@ -1,0 +1,42 @@
+"""`sidecar check`: validate a config and print it whole, secrets masked."""
+
+from __future__ import annotations
+
+import argparse
+
+from sidecar.cli.options import Commands, add_json, command, config_of
+from sidecar.cli.output import print_json
+
+
+def register(commands: Commands) -> None:
+    """Add the command."""
+    parser = command(
+        commands,
+        "check",
+        run,
+        help_="validate a config and print it resolved, secrets masked",
+        example="sidecar check --config sidecar.yaml",
+    )
+    add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the config as YAML, then as comments who answers and what is not in force."""
+    config = config_of(arguments)
+    from sidecar.config.defaults import provider_line  # noqa: PLC0415
+
+    if arguments.json:
+        print_json(
+            {
+                "config": config.masked(),
+                "providers": provider_line(config),
+                "notes": list(config.notes),
+            }
+        )
+        return 0
+    import yaml  # noqa: PLC0415
+
+    text = yaml.safe_dump(config.masked(), sort_keys=False, allow_unicode=True, width=100)
+    comments = (provider_line(config), *config.notes)
+    print(text, *(f"# {comment}" for comment in comments), sep="\n")
+    return 0

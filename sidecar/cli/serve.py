@@ -1,0 +1,26 @@
+"""`sidecar serve`: answer requests until a signal ends it."""
+
+from __future__ import annotations
+
+import argparse
+
+from sidecar.cli.options import Commands, command, config_of
+
+
+def register(commands: Commands) -> None:
+    """Add the command."""
+    command(
+        commands,
+        "serve",
+        run,
+        help_="answer requests until a signal ends it",
+        example="SIDECAR__LISTEN__PORT=8000 sidecar serve --config sidecar.yaml",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve; a bad config is told before anything heavy is loaded."""
+    config = config_of(arguments)
+    from sidecar.serve import run as serve  # noqa: PLC0415 (aiohttp, numpy, the models)
+
+    return serve(config)
