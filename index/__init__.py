@@ -1,0 +1,197 @@
+"""Vectors and ids in memory, in partitions, searched by cosine similarity.
+
+    from index import VectorIndex
+
+    vectors = VectorIndex(dimension=3)
+    vectors.add("cat", [0.9, 0.1, 0.0])
+    vectors.add("dog", [0.8, 0.3, 0.0])
+    vectors.search([1.0, 0.1, 0.0], k=2, floor=0.9)  # [Match(id='cat', similarity=0.99…), …]
+
+It answers one question: which stored vectors of this partition are at least
+this similar to this one, right now. It does not embed text, write to disk or
+decide what to evict.
+
+What holds: search is exact. The same query against the same vector gives the
+same similarity, bit for bit, whatever else is stored. A partition never sees
+another. A search sees one moment: every change that had returned before it
+began, none that comes later.
+
+Threads: any method may be called from any thread. Searches read side by side;
+changes take turns (see `index.partitions` for what is locked and why).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from numpy.typing import ArrayLike
+
+from index.errors import (
+    IndexClosedError,
+    InvalidArgumentError,
+    InvalidVectorError,
+    VectorIndexError,
+)
+from index.partitions import Partitions
+from index.protocol import DEFAULT_PARTITION, Id, Match, Stats, VectorReader, VectorWriter
+from index.vectors import unit_matrix, unit_vector
+
+__all__ = [
+    "DEFAULT_PARTITION",
+    "Id",
+    "IndexClosedError",
+    "InvalidArgumentError",
+    "InvalidVectorError",
+    "Match",
+    "Stats",
+    "VectorIndex",
+    "VectorIndexError",
+    "VectorReader",
+    "VectorWriter",
+]
+
+
+class VectorIndex:
+    """A searchable set of unit vectors, in partitions. n is a partition's size.
+
+    A vector is any floating-point array or list of shape (dimension,); it is
+    kept as float32 and brought to unit length if it is not. Methods raise
+    InvalidVectorError for NaN, infinity, all zeros, a wrong shape or type;
+    InvalidArgumentError for a bad id, `k` or `floor`; IndexClosedError after
+    `close`. After an error the index is as it was before.
+    """
+
+    def __init__(self, dimension: int = 384) -> None:
+        _check_positive("dimension", dimension)
+        self._dimension = dimension
+        self._open: Partitions | None = Partitions(dimension)
+
+    @property
+    def dimension(self) -> int:
+        """Numbers in one vector."""
+        return self._dimension
+
+    def add(self, id: Id, vector: ArrayLike, partition: str = DEFAULT_PARTITION) -> None:  # noqa: A002 - the face's own word
+        """Store `vector` under `id` (str or int); what the id held before is replaced.
+
+        O(dimension), amortised: now and then the partition's rows move to a larger matrix.
+        """
+        partitions = self._require_open()
+        _check_id(id)
+        partitions.put(partition, [id], unit_vector(vector, self._dimension)[None, :])
+
+    def add_many(
+        self, ids: Sequence[Id], matrix: ArrayLike, partition: str = DEFAULT_PARTITION
+    ) -> None:
+        """Store row i of `matrix` (len(ids), dimension) under `ids[i]`: all of them, or none.
+
+        Of an id given twice the last row counts. O(len(ids) × dimension).
+        """
+        partitions = self._require_open()
+        for each in ids:
+            _check_id(each)
+        rows = unit_matrix(matrix, self._dimension)
+        if len(ids) != len(rows):
+            raise InvalidArgumentError(f"got {len(ids)} ids for {len(rows)} vectors")
+        row_of = {each: row for row, each in enumerate(ids)}
+        if len(row_of) < len(ids):
+            rows = rows[list(row_of.values())]
+        partitions.put(partition, list(row_of), rows)
+
+    def remove(self, id: Id, partition: str = DEFAULT_PARTITION) -> bool:  # noqa: A002 - the face's own word
+        """Forget `id`; False when it was not there, which is no error. O(dimension)."""
+        return self._require_open().remove(partition, id)
+
+    def drop(self, partition: str) -> int:
+        """Forget a whole partition; how many entries it held. O(n) to free, no copying."""
+        return self._require_open().drop(partition)
+
+    def search(
+        self, query: ArrayLike, k: int = 1, floor: float = -1.0, partition: str = DEFAULT_PARTITION
+    ) -> list[Match]:
+        """Up to `k` matches with cosine similarity ≥ `floor`, best first, ties by id.
+
+        `floor` is in [-1, 1], inclusive. A vector against itself gives 1 within
+        1e-6, so a floor of exactly 1 may miss it. A partition that does not
+        exist is empty. O(n × dimension).
+        """
+        partitions = self._require_open()
+        _check_limits(k, floor)
+        unit = unit_vector(query, self._dimension)
+        return partitions.search(partition, unit[None, :], k, floor)[0]
+
+    def search_many(
+        self,
+        queries: ArrayLike,
+        k: int = 1,
+        floor: float = -1.0,
+        partition: str = DEFAULT_PARTITION,
+    ) -> list[list[Match]]:
+        """What `search` gives for each row of `queries` (m, dimension), bit for bit, all of
+        one moment. O(m × n × dimension).
+        """
+        partitions = self._require_open()
+        _check_limits(k, floor)
+        return partitions.search(partition, unit_matrix(queries, self._dimension), k, floor)
+
+    def has(self, id: Id, partition: str = DEFAULT_PARTITION) -> bool:  # noqa: A002 - the face's own word
+        """Whether `id` is stored in this partition. O(1)."""
+        return self._require_open().has(partition, id)
+
+    def size(self, partition: str = DEFAULT_PARTITION) -> int:
+        """Entries in one partition; `len(index)` counts all. O(1)."""
+        return self._require_open().size(partition)
+
+    def __len__(self) -> int:
+        return self.stats().entries
+
+    def __bool__(self) -> bool:
+        return True  # an empty index is still one; `if index:` asks whether there is any
+
+    def compact(self) -> None:
+        """Give spare memory back. Never needed for right answers; O(all vectors)."""
+        self._require_open().compact()
+
+    def stats(self) -> Stats:
+        """Entries, partitions, and bytes set aside for vectors. O(1)."""
+        return self._require_open().stats()
+
+    def close(self) -> None:
+        """Forget everything; searches that run finish first on what they see. Twice is fine."""
+        self._open = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _require_open(self) -> Partitions:
+        partitions = self._open
+        if partitions is None:
+            raise IndexClosedError("the index is closed")
+        return partitions
+
+
+def _check_id(id_: object) -> None:
+    if not isinstance(id_, str | int):
+        raise InvalidArgumentError(f"an id must be str or int, got {type(id_).__name__}")
+
+
+def _check_limits(k: int, floor: float) -> None:
+    _check_positive("k", k)
+    # Written so that NaN, which compares false with everything, is refused.
+    if not -1.0 <= floor <= 1.0:
+        raise InvalidArgumentError(f"floor must be in [-1, 1], got {floor!r}")
+
+
+def _check_positive(name: str, value: object) -> None:
+    if not isinstance(value, int) or value < 1:
+        raise InvalidArgumentError(f"{name} must be a positive integer, got {value!r}")
