@@ -1,0 +1,132 @@
+"""Reads rows from the file, each checked by its seal. Belongs to one thread.
+
+What can't be told apart from damage is damage: a wrong answer is worse than none. What
+merely can't be reached just now is not, and stays where it is.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import suppress
+from enum import Enum
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+from sidecar.cache import database
+from sidecar.cache.entry import Entry
+from sidecar.cache.rows import (
+    ENTRY_COLUMNS,
+    VECTOR_COLUMNS,
+    DamagedRowError,
+    VectorRow,
+    decode_entry,
+    decode_vector,
+)
+from sidecar.cache.slots import Place
+
+_ENTRY = f"SELECT {', '.join(ENTRY_COLUMNS)} FROM entries WHERE row = ?"  # noqa: S608 - constants
+_VECTORS = (
+    f"SELECT {', '.join(VECTOR_COLUMNS)} FROM vectors "  # noqa: S608 - constants
+    "WHERE row > ? AND row < ? AND embedding = ? ORDER BY row LIMIT ?"
+)
+_DIRECTORY = "SELECT row, key, expires_at, value, size FROM entries INDEXED BY directory"
+_LAST = (
+    "SELECT max(last) FROM "
+    "(SELECT max(row) AS last FROM entries UNION ALL SELECT max(row) FROM vectors)"
+)
+
+
+class Flaw(Enum):
+    """Why there is no entry where one was expected."""
+
+    MISSING = "missing"
+    DAMAGED = "damaged"
+    UNREADABLE = "unreadable"
+
+
+Found: TypeAlias = Entry | Flaw
+
+
+class Listed(NamedTuple):
+    """What the exact tier keeps in memory of an entry on disk."""
+
+    place: Place
+    expires_at: float
+    value: float
+    size: int
+
+
+class VectorChunk(NamedTuple):
+    """Vectors in order of rows, the rows that are damaged, and where to go on."""
+
+    rows: list[VectorRow]
+    damaged: list[int]
+    last: int
+
+
+class Reader:
+    """A connection that follows the file when another takes its place."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection: sqlite3.Connection | None = None
+        self._epoch = -1
+
+    def entry(self, place: Place, epoch: int) -> Found:
+        """The entry at a place."""
+        try:
+            record = self._connect(epoch).execute(_ENTRY, (place.row,)).fetchone()
+            return Flaw.MISSING if record is None else decode_entry(record, place)
+        except DamagedRowError:
+            return Flaw.DAMAGED
+        except sqlite3.Error as error:
+            return Flaw.DAMAGED if database.is_damage(error) else Flaw.UNREADABLE
+
+    def directory(self, epoch: int) -> Iterator[Listed]:
+        """All entries, from the index that holds nothing else; raises sqlite3.Error."""
+        for row, key, expires_at, value, size in self._connect(epoch).execute(_DIRECTORY):
+            if _is_listing(key, expires_at, value, size):
+                yield Listed(Place(row, key), expires_at, value, size)
+
+    def last_row(self, epoch: int) -> int:
+        """The highest row in use, 0 for none; raises sqlite3.Error."""
+        return int(self._connect(epoch).execute(_LAST).fetchone()[0] or 0)
+
+    def vectors(
+        self, after: int, below: int, embedding: str, limit: int, epoch: int
+    ) -> VectorChunk:
+        """Up to `limit` vectors of one model, from beyond a row; raises sqlite3.Error."""
+        records = self._connect(epoch).execute(_VECTORS, (after, below, embedding, limit))
+        chunk = VectorChunk([], [], after)
+        for record in records.fetchall():
+            chunk = chunk._replace(last=record[0])
+            try:
+                chunk.rows.append(decode_vector(record))
+            except DamagedRowError:
+                chunk.damaged.append(record[0])
+        return chunk
+
+    def close(self) -> None:
+        """Close the connection."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(sqlite3.Error):
+                connection.close()
+
+    def _connect(self, epoch: int) -> sqlite3.Connection:
+        if epoch != self._epoch:
+            self.close()
+        if self._connection is None:
+            self._connection = database.open_reader(self._path)
+            self._epoch = epoch
+        return self._connection
+
+
+def _is_listing(key: object, *numbers: object) -> bool:
+    """Whether a line of the index, which has no seal, can be what was written."""
+    return (
+        type(key) is bytes
+        and len(key) == 32
+        and all(type(number) in (int, float) for number in numbers)
+    )

@@ -1,0 +1,121 @@
+"""The directory of all entries: by key, a slot number, and a few columns by slot.
+
+Every key is here, whether its body is in memory or on disk alone, so that a true miss
+never touches disk. Columns are arrays, not objects, because they are paid for each entry:
+about 260 bytes in all, ranking included.
+
+Slots are reused, rows are not. So a `Place` or a handle taken earlier is known to be
+stale by its row: it never leads to the entry that took the slot afterwards.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+_NO_ROW = 0  # rows count from 1
+_SLOT_BITS = 32
+_SLOT_MASK = (1 << _SLOT_BITS) - 1
+_SIZE_MAX = (1 << 32) - 1
+
+
+class Place(NamedTuple):
+    """Where an entry is kept: its row in the store, and its key."""
+
+    row: int
+    key: bytes
+
+
+class Slots:
+    """Key → slot, and what is known of each slot. One thread at a time."""
+
+    def __init__(self) -> None:
+        self._slot_of: dict[bytes, int] = {}
+        self._keys: list[bytes] = []
+        self._rows = array("q")
+        self._expires = array("d")
+        self._sizes = array("I")
+        self._free: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self._slot_of)
+
+    def __contains__(self, key: bytes) -> bool:
+        return key in self._slot_of
+
+    def find(self, key: bytes) -> int | None:
+        """The slot of a key."""
+        return self._slot_of.get(key)
+
+    def add(self, place: Place, expires_at: float, size: int) -> int:
+        """Give a new key a slot; `size` is its bytes on disk."""
+        slot = self._free.pop() if self._free else self._grow()
+        self._slot_of[place.key] = slot
+        self._keys[slot] = place.key
+        self._rows[slot] = place.row
+        self._expires[slot] = expires_at
+        self._sizes[slot] = min(size, _SIZE_MAX)
+        return slot
+
+    def _grow(self) -> int:
+        self._keys.append(b"")
+        self._rows.append(_NO_ROW)
+        self._expires.append(0.0)
+        self._sizes.append(0)
+        return len(self._keys) - 1
+
+    def remove(self, slot: int) -> None:
+        """Free a slot in use."""
+        del self._slot_of[self._keys[slot]]
+        self._keys[slot] = b""
+        self._rows[slot] = _NO_ROW
+        # A free slot never looks expired.
+        self._expires[slot] = np.inf
+        self._free.append(slot)
+
+    def place(self, slot: int) -> Place:
+        """What is kept in a slot in use."""
+        return Place(self._rows[slot], self._keys[slot])
+
+    def size(self, slot: int) -> int:
+        """Its bytes on disk, as told when it was added."""
+        return self._sizes[slot]
+
+    def resolve(self, place: Place) -> int | None:
+        """The slot that still keeps this, None when it is gone or was replaced."""
+        slot = self._slot_of.get(place.key)
+        return slot if slot is not None and self._rows[slot] == place.row else None
+
+    def handle(self, slot: int) -> int:
+        """A number that stands for what the slot keeps now, and never for what comes later."""
+        return self._rows[slot] << _SLOT_BITS | slot
+
+    def row_of(self, handle: int) -> int:
+        """The row that a handle stands for."""
+        return handle >> _SLOT_BITS
+
+    def from_handle(self, handle: int) -> int | None:
+        """The slot, where it still keeps what the handle stood for."""
+        slot = handle & _SLOT_MASK
+        return slot if self._rows[slot] == self.row_of(handle) else None
+
+    def is_expired(self, slot: int, now: float) -> bool:
+        """Whether its time is over."""
+        return self._expires[slot] <= now
+
+    def expired(self, now: float) -> list[int]:
+        """All slots whose time is over. O(slots), 0.5 ns each."""
+        # The view must not outlive this line: an array with a view cannot grow.
+        return [int(slot) for slot in np.flatnonzero(np.frombuffer(self._expires) <= now)]
+
+    def find_row(self, row: int) -> int | None:
+        """The slot that keeps a row. O(slots)."""
+        slots = np.flatnonzero(np.frombuffer(self._rows, dtype=np.int64) == row)
+        return int(slots[0]) if len(slots) else None
+
+    def items(self) -> Iterable[tuple[bytes, int]]:
+        """Every key with its slot."""
+        return self._slot_of.items()
