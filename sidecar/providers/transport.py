@@ -1,0 +1,293 @@
+"""The only HTTP client: sends one request, hands back one bounded response.
+
+It refuses to follow redirects, to keep cookies, to send anything twice, to wait or to
+read without a limit. The invariants: a foreign exception never leaves this file, it is
+translated here, once, into a word that the trail can hold; what is translated carries
+neither headers nor bodies, so that no secret shows; and leaving `send` early, by error
+or cancellation, closes the connection at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import aiohttp
+from aiohttp.http_exceptions import ContentEncodingError, HttpProcessingError
+from yarl import URL
+
+from sidecar.domain import Timeouts
+from sidecar.errors import ConfigError, UpstreamError, UpstreamInvalidError, UpstreamTimeoutError
+from sidecar.providers.environment import proxy_for, tls_context
+
+NEVER_SENT = frozenset({"connect", "dns", "proxy", "timeout_connect", "tls"})
+"""Reasons that prove that no byte of the request reached the provider."""
+
+_FOREIGN = (aiohttp.ClientError, HttpProcessingError, OSError, ValueError)
+_READ_AHEAD_BYTES = 64 * 1024
+_KEEP_ALIVE_S = 60.0
+_FINISH_S = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The way to one URL, found once and not for each request."""
+
+    url: URL
+    proxy: URL | None = field(default=None, repr=False)
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
+
+    @property
+    def place(self) -> str:
+        """Whom an error names."""
+        return f"{self.url.host}:{self.url.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """One POST. Headers and body stay out of its repr: they hold keys and prompts.
+
+    `streams` says that the answer comes in pieces, so that the first of them has a
+    deadline of its own; the first byte of a whole answer comes when all of it is made.
+    """
+
+    route: Route
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    streams: bool = False
+
+
+class Response:
+    """The head of an answer, and its body piece by piece."""
+
+    def __init__(
+        self, raw: aiohttp.ClientResponse, place: str, *, most_bytes: int, first_by: float | None
+    ) -> None:
+        self.status = raw.status
+        self.headers: Mapping[str, str] = raw.headers
+        self._raw = raw
+        self._place = place
+        self._bytes_left = most_bytes
+        self._first_by = first_by
+
+    def first_token_came(self) -> None:
+        """Lift the first deadline; from here on only the total counts."""
+        self._first_by = None
+
+    async def next_piece(self) -> bytes:
+        """Return what has come, at least one byte; empty at the end of the body."""
+        try:
+            if self._first_by is None:
+                piece = await self._raw.content.readany()
+            else:
+                async with asyncio.timeout_at(self._first_by):
+                    piece = await self._raw.content.readany()
+        except _FOREIGN as error:
+            raise _translate(error, self._place, self._first_by) from None
+        self._bytes_left -= len(piece)
+        if self._bytes_left < 0:
+            raise UpstreamInvalidError(
+                f"the answer of {self._place} is too large", reason="too_large"
+            )
+        return piece
+
+    async def read(self) -> bytes:
+        """Return the whole body."""
+        pieces = []
+        while piece := await self.next_piece():
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    async def read_at_most(self, most_bytes: int) -> bytes | None:
+        """Return the whole body, or None where it is longer or can't be read."""
+        self._bytes_left = most_bytes
+        try:
+            return await self.read()
+        except UpstreamError:
+            return None
+
+    async def finish(self) -> None:
+        """Wait shortly for the end of a body whose content is known to be complete.
+
+        Only a connection that was read to its end can be used again.
+        """
+        if self._raw.content.at_eof():
+            return
+        try:
+            async with asyncio.timeout(_FINISH_S):
+                await self.read()
+        except (UpstreamError, TimeoutError):
+            return  # `close` drops the connection, and nobody misses anything
+
+
+class Transport:
+    """A pool of connections. One for real providers, one without environment for simulated.
+
+    Use on one event loop only. `max_response_bytes` bounds a body both as it is sent and
+    as it is unpacked.
+    """
+
+    def __init__(
+        self,
+        *,
+        use_environment: bool = True,
+        environ: Mapping[str, str] = os.environ,
+        max_response_bytes: int = 32 * 1024 * 1024,
+        max_connections: int = 500,
+    ) -> None:
+        self._environ: Mapping[str, str] = environ if use_environment else {}
+        self._max_response_bytes = max_response_bytes
+        self._max_connections = max_connections
+        self._tls: ssl.SSLContext | None = None
+        self._session: aiohttp.ClientSession | None = None
+
+    def route(self, url: str) -> Route:
+        """Find the way to `url`: proxy and certificates. ConfigError where there is none."""
+        parsed = _checked_url(url)
+        scheme, host, port = parsed.scheme, parsed.host or "", parsed.port or 0
+        proxy = proxy_for(scheme, host, port, self._environ)
+        encrypted = scheme == "https" or (proxy is not None and proxy.startswith("https"))
+        return Route(
+            url=parsed,
+            proxy=None if proxy is None else URL(proxy),
+            tls=self._require_tls() if encrypted else None,
+        )
+
+    @asynccontextmanager
+    async def send(self, request: HttpRequest, timeouts: Timeouts) -> AsyncIterator[Response]:
+        """Send once and yield the response; its connection is closed unless read to the end."""
+        now = asyncio.get_running_loop().time()
+        first_by = now + timeouts.first_token_s if request.streams else None
+        raw = await self._open(request, timeouts, first_by)
+        try:
+            yield self._judged(raw, request.route.place, first_by)
+        finally:
+            raw.close()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def _open(
+        self, request: HttpRequest, timeouts: Timeouts, first_by: float | None
+    ) -> aiohttp.ClientResponse:
+        try:
+            async with asyncio.timeout_at(first_by):
+                return await self._require_session().post(
+                    request.route.url,
+                    data=request.body,
+                    headers=request.headers,
+                    proxy=request.route.proxy,
+                    ssl=request.route.tls or True,
+                    timeout=_client_timeout(timeouts),
+                    allow_redirects=False,
+                )
+        except _FOREIGN as error:
+            raise _translate(error, request.route.place, first_by) from None
+
+    def _judged(self, raw: aiohttp.ClientResponse, place: str, first_by: float | None) -> Response:
+        if 300 <= raw.status < 400:
+            raise UpstreamInvalidError(
+                f"{place} answered with a redirect, which is never followed",
+                reason="redirect",
+                upstream_status=raw.status,
+            )
+        return Response(raw, place, most_bytes=self._max_response_bytes, first_by=first_by)
+
+    def _require_session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    limit=self._max_connections, keepalive_timeout=_KEEP_ALIVE_S
+                ),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                # aiohttp's own reading of the environment asks ~/.netrc for a key, in a
+                # thread, for every request; `route` has done what is wanted of it.
+                trust_env=False,
+                # Nothing is sent but what the provider's allow-list names.
+                skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent"),
+                read_bufsize=_READ_AHEAD_BYTES,
+            )
+        return self._session
+
+    def _require_tls(self) -> ssl.SSLContext:
+        if self._tls is None:
+            self._tls = tls_context(self._environ)
+        return self._tls
+
+
+def _checked_url(url: str) -> URL:
+    try:
+        parsed = URL(url)
+    except ValueError:
+        raise ConfigError("base_url is not a URL") from None
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise ConfigError(f"base_url must be http://host or https://host, not {parsed.scheme}:…")
+    if parsed.user or parsed.password or parsed.query_string or parsed.fragment:
+        raise ConfigError(
+            f"base_url for {parsed.host} may hold no user, password, query or fragment"
+        )
+    return parsed
+
+
+@lru_cache(maxsize=64)
+def _client_timeout(timeouts: Timeouts) -> aiohttp.ClientTimeout:
+    # `connect` counts name lookup, handshake and the wait for a free place in the pool.
+    return aiohttp.ClientTimeout(
+        total=timeouts.total_s, connect=timeouts.connect_s, ceil_threshold=float("inf")
+    )
+
+
+# The first row that fits decides, so subclasses stand above their parents.
+_WORDS: tuple[tuple[type[BaseException], str, type[UpstreamError]], ...] = (
+    (aiohttp.ConnectionTimeoutError, "timeout_connect", UpstreamTimeoutError),
+    (TimeoutError, "timeout_total", UpstreamTimeoutError),
+    (aiohttp.ClientConnectorDNSError, "dns", UpstreamError),
+    (aiohttp.ClientProxyConnectionError, "proxy", UpstreamError),
+    (aiohttp.ClientHttpProxyError, "proxy", UpstreamError),
+    (aiohttp.ClientConnectorCertificateError, "tls", UpstreamError),
+    (aiohttp.ClientSSLError, "tls", UpstreamError),
+    (aiohttp.ClientConnectorError, "connect", UpstreamError),
+    (aiohttp.ServerDisconnectedError, "disconnect", UpstreamError),
+    (aiohttp.ClientPayloadError, "cut", UpstreamError),
+    (aiohttp.ClientResponseError, "malformed", UpstreamInvalidError),
+    (aiohttp.ClientError, "reset", UpstreamError),
+    (OSError, "reset", UpstreamError),
+    (Exception, "malformed", UpstreamInvalidError),
+)
+
+_SENTENCES = {
+    "timeout_connect": "could not be reached in time",
+    "timeout_first_token": "did not begin to answer in time",
+    "timeout_total": "did not finish its answer in time",
+    "dns": "has no address that can be found",
+    "proxy": "is behind a proxy that refused or can't be reached",
+    "tls": "could not prove who it is",
+    "connect": "refused the connection",
+    "disconnect": "closed the connection without an answer",
+    "cut": "closed the connection in the middle of its answer",
+    "encoding": "sent an answer that can't be unpacked",
+    "malformed": "sent what is not HTTP",
+    "reset": "dropped the connection",
+}
+
+
+def _translate(error: BaseException, place: str, first_by: float | None) -> UpstreamError:
+    reason, kind = _word(error, first_by)
+    return kind(f"{place} {_SENTENCES[reason]} ({type(error).__name__})", reason=reason)
+
+
+def _word(error: BaseException, first_by: float | None) -> tuple[str, type[UpstreamError]]:
+    if isinstance(error.__cause__, ContentEncodingError):
+        return "encoding", UpstreamInvalidError
+    reason, kind = next((word, kind) for type_, word, kind in _WORDS if isinstance(error, type_))
+    first_is_late = first_by is not None and asyncio.get_running_loop().time() >= first_by
+    if reason == "timeout_total" and first_is_late:
+        return "timeout_first_token", kind
+    return reason, kind
