@@ -35,7 +35,7 @@ class MalformedError(ValueError):
         return f"{self.path or 'the body'} must be {self.expected}"
 
 
-def load_object(data: bytes | str) -> dict[str, Json]:
+def load_object(data: bytes) -> dict[str, Json]:
     """The JSON object in `data`; raises `MalformedError`. Of a repeated key the last wins."""
     try:
         value = orjson.loads(data)
@@ -68,10 +68,8 @@ def _plain(value: Json) -> Json:
     raise TypeError(type(value).__name__)
 
 
-def _may_be_deep(data: bytes | str) -> bool:
+def _may_be_deep(data: bytes) -> bool:
     """Whether there are enough brackets for it. Two C scans, so that most bodies aren't walked."""
-    if isinstance(data, str):
-        return data.count("{") + data.count("[") > MAX_DEPTH
     return data.count(b"{") + data.count(b"[") > MAX_DEPTH
 
 

@@ -25,6 +25,9 @@ MAX_CACHE_TAGS: Final = 16
 MAX_CACHE_TAG_CHARS: Final = 64
 
 _NO_CONTROLS: Final = CacheControls()
+_TAG_HEADERS: Final = tuple(
+    (tag, f"x-sidecar-{tag}") for tag in ("tenant", "user", "feature", "department", "session")
+)
 _CONTROL_HEADERS: Final = (
     "Cache-Control",
     "x-sidecar-cache-scope",
@@ -70,17 +73,16 @@ def read_caller(
 
     Tenant and session come from headers alone, for labels are what an end user may fill.
     """
-    metadata = labels.get("metadata") or NOTHING
+    said = {**defaults, **_labelled(labels)} if labels else dict(defaults)
+    for tag, name in _TAG_HEADERS:
+        if (value := headers.get(name)) and (value := value.strip()):
+            said[tag] = _bounded(value, MAX_TAG_CHARS, name)
     return Caller(
-        tenant=_tag(headers, "tenant") or defaults.get("tenant", ""),
-        user=_tag(headers, "user") or _user_label(labels, metadata) or defaults.get("user", ""),
-        feature=_tag(headers, "feature")
-        or _label(metadata, "feature", "metadata.feature")
-        or defaults.get("feature", ""),
-        department=_tag(headers, "department")
-        or _label(metadata, "department", "metadata.department")
-        or defaults.get("department", ""),
-        session=_tag(headers, "session"),
+        tenant=said.get("tenant", ""),
+        user=said.get("user", ""),
+        feature=said.get("feature", ""),
+        department=said.get("department", ""),
+        session=said.get("session", ""),
     )
 
 
@@ -168,33 +170,25 @@ def _is_cache_tag(tag: str) -> bool:
     return len(tag) <= MAX_CACHE_TAG_CHARS and _VISIBLE.fullmatch(tag) is not None
 
 
-def _tag(headers: Mapping[str, str], tag: str) -> str:
-    name = _TAG_HEADERS[tag]
-    value = headers.get(name)
-    return _bounded(value, MAX_TAG_CHARS, name) if value else ""
-
-
-_TAG_HEADERS: Final = {
-    tag: f"x-sidecar-{tag}" for tag in ("tenant", "user", "feature", "department", "session")
-}
-
-
-def _user_label(labels: Mapping[str, Json], metadata: Mapping[str, Json]) -> str:
-    return (
-        _label(metadata, "user", "metadata.user")
-        or _label(labels, "safety_identifier", "safety_identifier")
-        or _label(labels, "user", "user")
+def _labelled(labels: Mapping[str, Json]) -> dict[str, str]:
+    """The tags that the body tells. Of several names for the user the most telling one counts."""
+    metadata = labels.get("metadata") or {}
+    candidates = (
+        ("user", labels.get("user"), "user"),
+        ("user", labels.get("safety_identifier"), "safety_identifier"),
+        ("user", metadata.get("user"), "metadata.user"),
+        ("feature", metadata.get("feature"), "metadata.feature"),
+        ("department", metadata.get("department"), "metadata.department"),
     )
-
-
-def _label(labels: Mapping[str, Json], key: str, path: str) -> str:
-    value = labels.get(key)
-    return _bounded(value, MAX_LABEL_CHARS, path) if type(value) is str else ""
+    return {
+        tag: _bounded(value.strip(), MAX_LABEL_CHARS, path)
+        for tag, value, path in candidates
+        if type(value) is str and value.strip()
+    }
 
 
 def _bounded(value: str, limit: int, name: str) -> str:
     # Cut short, two callers could become one, so what is too long is refused.
-    value = value.strip()
     if len(value) > limit or _UNPRINTABLE.search(value):
         raise _refusal(name, f"at most {limit} characters without control characters")
     return value

@@ -41,7 +41,7 @@ def parse_completion(body: bytes) -> Completion:
         raise _invalid(error) from None
 
 
-def parse_chunk(data: bytes | str) -> Chunk:
+def parse_chunk(data: bytes) -> Chunk:
     """One event of a provider's stream; raises `UpstreamError` and nothing else."""
     try:
         return _read_chunk(load_object(data))
@@ -171,6 +171,10 @@ def _read_delta(place: int, raw: Json) -> Delta:
         spoken = {}
     spoken = _object(spoken, "delta")
     text, extra = _read_text(spoken, raw)
+    if len(spoken) == 1 and text is not None:
+        # Nearly every event of a stream: a piece of text and nothing else.
+        finish = _string(raw, "finish_reason") or None
+        return Delta(_index(raw, place), None, text, None, (), finish, raw.get("logprobs"), extra)
     return Delta(
         _index(raw, place),
         _string(spoken, "role") or None,
@@ -235,7 +239,7 @@ def _write_choice(choice: Choice) -> dict[str, Json]:
         "logprobs": choice.logprobs,
         "finish_reason": choice.finish,
     }
-    return _with_extra(raw, message, choice.extra)
+    return _with_extra(raw, message, choice.extra) if choice.extra else raw
 
 
 def _write_delta(delta: Delta) -> dict[str, Json]:
@@ -254,7 +258,7 @@ def _write_delta(delta: Delta) -> dict[str, Json]:
         "logprobs": delta.logprobs,
         "finish_reason": delta.finish,
     }
-    return _with_extra(raw, spoken, delta.extra)
+    return _with_extra(raw, spoken, delta.extra) if delta.extra else raw
 
 
 def _with_extra(

@@ -48,9 +48,9 @@ def build_chat_request(request: ChatRequest, model: str) -> bytes:
     }
     if request.tools:
         raw["tools"] = request.tools
-    raw.update(request.parameters)
-    raw.update(request.labels)
-    raw.update(request.unknown)
+    for fields in (request.parameters, request.labels, request.unknown):
+        if fields:
+            raw.update(fields)
     if request.stream:
         raw["stream"] = True
         # Always: a stream without it can't be accounted for. The reply is rid of it again

@@ -41,7 +41,7 @@ def write_tool_call(call: ToolCall) -> dict[str, Json]:
     raw: dict[str, Json] = {"id": call.id, "type": call.kind}
     if field := _TEXT_OF.get(call.kind):
         raw[call.kind] = {"name": call.name, field: call.arguments}
-    return _with_extra(raw, call.extra)
+    return _with_extra(raw, call.extra) if call.extra else raw
 
 
 def write_tool_delta(piece: ToolCallDelta) -> dict[str, Json]:
@@ -56,7 +56,7 @@ def write_tool_delta(piece: ToolCallDelta) -> dict[str, Json]:
         raw[kind] = {field: piece.arguments}
         if piece.name is not None:
             raw[kind] = {"name": piece.name, field: piece.arguments}
-    return _with_extra(raw, piece.extra)
+    return _with_extra(raw, piece.extra) if piece.extra else raw
 
 
 def _read_each(read: Callable[[int, dict[str, Json]], C], value: Json) -> tuple[C, ...]:

@@ -2,7 +2,8 @@
 
 The order is a provider's: the role, fields that no type names (reasoning comes before
 its answer), text in pieces, refusal, tool calls, the end of each choice, usage last.
-Text is cut behind spaces, so that an interface flows; the number of pieces is bounded.
+Text is cut behind spaces, so that an interface flows, and into few pieces, for they are
+all written at once: finer ones would cost time and show nothing more.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from typing import Final
 from sidecar.domain import NOTHING, Choice, Chunk, Completion, Delta, Json, ToolCall, ToolCallDelta
 from sidecar.wire.merge import CHOICE_LEVEL
 
-MAX_PIECES: Final = 64
-MIN_PIECE_CHARS: Final = 16
+MAX_PIECES: Final = 32
+MIN_PIECE_CHARS: Final = 48
 _MAX_REPEATED_CHARS: Final = 128
 
 

@@ -17,7 +17,10 @@ from typing import NamedTuple
 from sidecar.errors import UpstreamInvalidError
 
 DONE = b"[DONE]"
-"""The data of the event that ends an OpenAI stream."""
+"""The data of the event that ends an OpenAI stream; `DONE_EVENT` is the whole event."""
+
+DONE_EVENT = b"data: [DONE]\n\n"
+"""The last bytes of an OpenAI stream."""
 
 MAX_EVENT_BYTES = 8 * 1024 * 1024
 """Room for one event: a tool call or an image in one piece, and no more."""

@@ -1,0 +1,56 @@
+"""Usage: told as OpenAI does, and never believed against reason."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.domain import Usage
+from sidecar.wire.openai_usage import MAX_TOKENS, read_usage, write_usage
+
+
+def told(spent=10, made=5, **details):
+    """What these counts say."""
+    return read_usage({"prompt_tokens": spent, "completion_tokens": made, **details})
+
+
+def test_all_counts():
+    """Input includes the cached tokens, output the reasoning."""
+    usage = told(
+        prompt_tokens_details={"cached_tokens": 4},
+        completion_tokens_details={"reasoning_tokens": 3},
+    )
+    assert usage == Usage(10, 5, 4, 3)
+
+
+@pytest.mark.parametrize("lie", [-1, 1.0, True, "5", None, MAX_TOKENS + 1, 10**12, [], {}])
+@pytest.mark.parametrize("name", ["spent", "made"])
+def test_what_cannot_be_true_is_unknown(name, lie):
+    """A count that can't be true makes the usage unknown."""
+    assert told(**{name: lie}) is None
+
+
+@pytest.mark.parametrize("value", [None, {}, [], "usage", 5, {"prompt_tokens": 5}])
+def test_missing_is_unknown(value):
+    """What is missing is unknown, not nothing."""
+    assert read_usage(value) is None
+
+
+@pytest.mark.parametrize("details", [None, [], 5, {}, {"cached_tokens": None}])
+def test_missing_details_are_zero(details):
+    """Details may be missing in any way."""
+    assert told(prompt_tokens_details=details) == Usage(10, 5)
+
+
+@pytest.mark.parametrize("lie", [11, -1, True, 2.0])
+def test_a_part_is_not_more_than_the_whole(lie):
+    """A discount that can't be true is not given."""
+    assert told(prompt_tokens_details={"cached_tokens": lie}) == Usage(10, 5)
+
+
+@given(st.integers(0, MAX_TOKENS), st.integers(0, MAX_TOKENS), st.data())
+def test_what_is_written_reads_back(spent, made, data):
+    """Usage survives being written and read."""
+    cached, reasoning = data.draw(st.integers(0, spent)), data.draw(st.integers(0, made))
+    usage = Usage(spent, made, cached, reasoning)
+    assert read_usage(write_usage(usage)) == usage
+    assert write_usage(usage)["total_tokens"] == spent + made
