@@ -124,7 +124,7 @@ class Cache(Section):
         description="Memory for entries and vectors.",
     )
     max_disk_bytes: Size = Field(
-        default=2**30, alias="max_disk", ge=2**20, le=2**50, description="Disk for answers."
+        default=2**30, alias="max_disk", ge=2**20, le=2**46, description="Disk for answers."
     )
     disclose: bool = Field(
         default=True, description="Whether replies tell similarity, confidence, entry and age."

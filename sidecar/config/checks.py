@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from sidecar.config.explain import did_you_mean
 from sidecar.config.problem import Path, Problem
-from sidecar.config.validate import did_you_mean
 
 if TYPE_CHECKING:
     from sidecar.config.model import Config
@@ -30,7 +30,9 @@ def problems(config: Config) -> Iterator[Problem]:
 
 def _addresses(config: Config) -> Iterator[Problem]:
     if config.listen.port == config.admin.port != 0:
-        yield Problem(("admin", "port"), "the same as listen.port: give each its own")
+        # Of the two, the one that was written down is the one to change.
+        given = "listen" if "port" in config.listen.model_fields_set else "admin"
+        yield Problem((given, "port"), "the same as the other port: give each its own")
     if config.admin.token is None and not config.admin.on_loopback:
         yield Problem(
             ("admin", "token"), "missing: needed because admin.host can be reached from elsewhere"

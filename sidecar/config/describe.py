@@ -27,7 +27,7 @@ _PLAIN: dict[Any, str] = {
     str: "a text",
     SecretStr: "a text",
 }
-_KEY_MARK = "[key]"
+KEY_MARK = "[key]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,14 @@ def is_model(annotation: Any) -> TypeGuard[type[BaseModel]]:
 def is_mapping(annotation: Any) -> bool:
     """Whether a mapping belongs there, with fixed keys or free ones."""
     return any(_name(branch) == "a mapping" for branch in branches(annotation))
+
+
+def holds_section(annotation: Any) -> bool:
+    """Whether a section belongs there, or somewhere beneath."""
+    return any(
+        is_model(branch) or any(map(holds_section, get_args(branch)))
+        for branch in branches(annotation)
+    )
 
 
 def branches(annotation: Any) -> tuple[Any, ...]:
@@ -91,7 +99,7 @@ def _locate_inside(
         if origin is tuple:
             return locate(arguments[0], rest, (*path, step))
         if isinstance(origin, type) and issubclass(origin, Mapping):
-            inner = arguments[0] if tuple(rest) == (_KEY_MARK,) else arguments[1]
+            inner = arguments[0] if tuple(rest) == (KEY_MARK,) else arguments[1]
             return locate(inner, () if inner is arguments[0] else rest, (*path, step))
     return Place((*path, step))
 

@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 from sidecar.config import checks, defaults, not_yet
 from sidecar.config.assets import Context, Prompts
 from sidecar.config.cache import Cache
+from sidecar.config.explain import refusal
 from sidecar.config.money import Budget, Price, RateLimit
 from sidecar.config.routes import Model, Provider
 from sidecar.config.section import Section, Text, Whole
@@ -28,7 +29,7 @@ from sidecar.config.server import (
     Tags,
     UsageLedger,
 )
-from sidecar.config.validate import InvalidTreeError, refusal, validate
+from sidecar.config.validate import InvalidTreeError, validate
 from sidecar.errors import ConfigError
 
 
