@@ -1,9 +1,9 @@
 """Where the shipped models are, and whether their files are what was shipped.
 
 A model is a folder under `weights/` with a `manifest.json` that names its files and
-their sha256. It loads nothing but bytes: `read` gives the very bytes whose hash was
-checked, so that nothing can change between the check and the use. A file that is
-missing or differs is a `ConfigError` of one line; it is never used all the same.
+their sha256. It loads no model. A file that is missing or differs (a broken install, a
+Git LFS pointer, a disk that flips bits) is a `ConfigError` of one line, never used all
+the same. Who can change files between the check and the use can change this one too.
 """
 
 from __future__ import annotations
@@ -57,19 +57,18 @@ class Model:
         """Name and digest prefix, stored with every vector that the model makes."""
         return f"{self.name}@{self.sha256[:12]}"
 
-    def read(self, name: str) -> bytes:
-        """Return the bytes of one file, checked. Raises `ConfigError`."""
+    def require(self, name: str) -> Path:
+        """Return the path of one file, its bytes checked. Raises `ConfigError`."""
         file = next(file for file in self.files if file.name == name)
         path = self.folder / name
-        data = _read(path)
-        if hashlib.sha256(data).hexdigest() != file.sha256:
-            raise _broken(path, "is not the file that was shipped (sha256 differs)")
-        return data
+        if hashlib.sha256(_read(path)).hexdigest() != file.sha256:
+            raise _broken(path, "is not the file that was shipped (its sha256 differs)")
+        return path
 
     def check(self) -> None:
         """Read and check every file. Raises `ConfigError` for the first that is wrong."""
         for file in self.files:
-            self.read(file.name)
+            self.require(file.name)
 
 
 def installed(weights: Path = WEIGHTS) -> list[Model]:

@@ -35,10 +35,10 @@ class OnnxEmbedder:
     def __init__(self, model: Model, *, threads: int = 1) -> None:
         """Load and check the model's files. Raises `ConfigError` when one is not usable."""
         self._model = model
-        self._tokenizer = _open_tokenizer(model)
+        self.tokenizer = _open_tokenizer(model)
         self._session = _open_session(model, threads)
-        self._unknown = self._tokenizer.token_to_id("[UNK]")
-        self._visibility = Visibility(self._tokenizer.normalizer.normalize_str)
+        self._unknown = self.tokenizer.token_to_id("[UNK]")
+        self._visibility = Visibility(self.tokenizer.normalizer.normalize_str)
 
     @property
     def model_id(self) -> str:
@@ -75,7 +75,7 @@ class OnnxEmbedder:
             raise Unembeddable(Reason.TOO_LONG)
         if self._visibility.hides_part_of(text):
             raise Unembeddable(Reason.UNKNOWN_TOKENS)
-        ids = self._tokenizer.encode(text).ids
+        ids = self.tokenizer.encode(text).ids
         if len(ids) <= SPECIAL_TOKENS:
             raise Unembeddable(Reason.NOT_A_QUESTION)
         if len(ids) > self.max_tokens:
@@ -86,9 +86,9 @@ class OnnxEmbedder:
 
 
 def _open_tokenizer(model: Model) -> Tokenizer:
-    data = model.read(TOKENIZER_FILE)
+    path = model.require(TOKENIZER_FILE)
     try:
-        tokenizer = Tokenizer.from_buffer(data)
+        tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises bare Exception
         raise _unusable(model, error) from error
     # One text a run needs no padding, and a cut text would look equal to its own prefix.
@@ -107,9 +107,10 @@ def _open_session(model: Model, threads: int) -> onnxruntime.InferenceSession:
     # left apart on purpose (see MODEL_CARD.md) and make the start slower.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4  # its errors come as exceptions; its log has no format
-    data = model.read(WEIGHTS_FILE)
+    # By path: a session made from bytes keeps them, 23 MB that nobody reads again.
+    path = str(model.require(WEIGHTS_FILE))
     try:
-        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # as above
         raise _unusable(model, error) from error
 

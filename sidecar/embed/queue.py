@@ -119,10 +119,11 @@ class EmbeddingQueue:
         finally:
             self._leave(job, waiter)
 
-    def close(self) -> None:
-        """Stop the worker; those who wait get `EMBED_FAILED`. Returns within `timeout_s`.
+    def close(self, *, wait_s: float = 0.25) -> None:
+        """Stop the worker; those in line get `EMBED_FAILED`.
 
-        A run that is stuck is left behind on its daemon thread.
+        Waits up to `wait_s` for the run in progress (a usual one takes milliseconds); a
+        stuck one is left behind on its daemon thread.
         """
         with self._changed:
             self._closed = True
@@ -131,7 +132,7 @@ class EmbeddingQueue:
             self._changed.notify()
         for waiter in abandoned:
             waiter.wake(Reason.EMBED_FAILED)
-        self._thread.join(self._timeout_s)
+        self._thread.join(wait_s)
 
     def _why_refused_locked(self, now_s: float) -> Reason | None:
         if self._closed:
