@@ -130,8 +130,10 @@ def _choice_bytes(choice: Choice) -> int:
     return _CHOICE_BYTES + texts + calls + rest + logprobs
 
 
-def disk_bytes(entry: Entry, vector_bytes: int) -> int:
-    """About what an entry and its vector take on disk; the real figure corrects it later."""
+def disk_bytes(weight: int, vector_bytes: int) -> int:
+    """About what an entry of this `memory_bytes` takes on disk, its vector included; the real
+    figure corrects it later.
+    """
     vector = vector_bytes + _VECTOR_ROW_BYTES if vector_bytes else 0
     # Of the memory figure the objects are not written, the texts are.
-    return _ROW_BYTES + max(memory_bytes(entry) - _ENTRY_BYTES, 0) + vector
+    return _ROW_BYTES + weight - _ENTRY_BYTES + vector

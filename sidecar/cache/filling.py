@@ -1,6 +1,6 @@
 """Brings the stored vectors into the semantic tier after a start, chunk by chunk.
 
-Between chunks everyone else gets the loop. What was purged, replaced or evicted meanwhile
+Every few additions everyone else gets the loop. What was purged, replaced or evicted meanwhile
 is recognised by its place and left out.
 """
 
@@ -17,7 +17,8 @@ from sidecar.cache.semantic import SemanticTier
 from sidecar.cache.slots import Slots
 from sidecar.cache.store import EntryStore
 
-CHUNK_ROWS = 256  # one takes the loop for about 2 ms
+CHUNK_ROWS = 256
+YIELD_AFTER = 16  # additions to the index
 
 
 async def fill(
@@ -37,18 +38,28 @@ async def fill(
         if chunk.last == after:
             return
         after = chunk.last
-        _index(chunk.rows, slots, semantic)
+        await _index(chunk.rows, slots, semantic)
         after_chunk(chunk.damaged)
-        await asyncio.sleep(0)
 
 
-def _index(rows: list[VectorRow], slots: Slots, semantic: SemanticTier) -> None:
-    by_scope: defaultdict[bytes, dict[int, bytes]] = defaultdict(dict)
+async def _index(rows: list[VectorRow], slots: Slots, semantic: SemanticTier) -> None:
+    by_scope: defaultdict[bytes, list[VectorRow]] = defaultdict(list)
     for row in rows:
-        slot = slots.resolve(row.place)
         # A model may keep its name and change its dimension: then it is another model.
-        if slot is not None and len(row.vector) == 4 * semantic.dimension:
-            by_scope[row.scope][slots.handle(slot)] = row.vector
-    for scope, vectors in by_scope.items():
+        if len(row.vector) == 4 * semantic.dimension:
+            by_scope[row.scope].append(row)
+    for count, (scope, group) in enumerate(by_scope.items(), start=1):
+        _add(scope, group, slots, semantic)
+        if count % YIELD_AFTER == 0:
+            await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+
+def _add(scope: bytes, rows: list[VectorRow], slots: Slots, semantic: SemanticTier) -> None:
+    vectors: dict[int, bytes] = {}
+    for row in rows:
+        if (slot := slots.resolve(row.place)) is not None:
+            vectors[slots.handle(slot)] = row.vector
+    if vectors:
         matrix = np.frombuffer(b"".join(vectors.values()), dtype=np.float32)
         semantic.add_many(list(vectors), scope, matrix.reshape(len(vectors), -1))

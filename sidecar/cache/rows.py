@@ -12,6 +12,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from sys import intern
 from typing import Any, TypeAlias
 
 from sidecar.cache.entry import Entry
@@ -65,9 +66,11 @@ def decode_entry(record: Sequence[Any], place: Place) -> Entry:
         completion = parse_completion(body)
     except UpstreamError:
         raise DamagedRowError from None
+    # Words that recur in every entry are kept once.
     return Entry(
-        id_, place.key, scope, question, completion, model, answered_model, provider, tenant,
-        user, prompt, unpack_tags(tags), created_at, expires_at, value,
+        id_, place.key, scope, question, completion, intern(model), intern(answered_model),
+        intern(provider), intern(tenant), user, intern(prompt), unpack_tags(tags),
+        created_at, expires_at, value,
     )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """Puts entries into every tier, or takes them out of every tier: never one alone.
 
 It holds the caps: what is over them goes, cheapest first. Bodies that are on disk leave
-memory before any entry is evicted for it. It refuses to wait: nothing here is async.
+memory before entries are evicted for it. It refuses to wait: nothing here is async.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from sidecar.cache.store import EntryStore
 from sidecar.events import EntriesEvicted, Observers
 
 LARGEST_SHARE = 8  # no entry takes more than this fraction of a cap
+BODIES_SHARE = 8  # this fraction of the memory is left to whole entries
 
 
 class Shelf:
@@ -71,8 +72,9 @@ class Shelf:
     def put(self, entry: Entry, vector: Vector | None) -> bool:
         """Keep an entry in the place of any other with its key; False where it won't last."""
         raw = None if vector is None else np.ascontiguousarray(vector, dtype=np.float32)
-        size = disk_bytes(entry, 0 if raw is None else raw.nbytes)
-        if not self._fits(entry, size):
+        weight = memory_bytes(entry)
+        size = disk_bytes(weight, 0 if raw is None else raw.nbytes)
+        if not self._fits(weight, size):
             return False
         replaced = self._exact.slots.find(entry.key)
         replaced_row = None if replaced is None else self._take_off(replaced).row
@@ -88,11 +90,11 @@ class Shelf:
         self.enforce_caps()
         return is_queued and self._exact.slots.resolve(place) is not None
 
-    def _fits(self, entry: Entry, size: int) -> bool:
+    def _fits(self, weight: int, size: int) -> bool:
         caps = self._caps
         return (
             caps.max_entries > 0
-            and memory_bytes(entry) <= caps.max_memory_bytes // LARGEST_SHARE
+            and weight <= caps.max_memory_bytes // LARGEST_SHARE
             and size <= caps.max_disk_bytes // LARGEST_SHARE
         )
 
@@ -131,7 +133,7 @@ class Shelf:
         """Let go of what is over a cap."""
         evicted: Counter[EvictionReason] = Counter()
         while reason := self._over():
-            if reason is EvictionReason.MEMORY and self._exact.bodies.demote():
+            if reason is EvictionReason.MEMORY and self._demote():
                 continue
             slot = self._exact.cheapest()
             if slot is None:
@@ -141,6 +143,13 @@ class Shelf:
             evicted[reason] += 1
         for reason, count in evicted.items():
             self._tell(reason, count)
+
+    def _demote(self) -> bool:
+        """Let a body live on disk alone. Vectors must not crowd out the last of the bodies:
+        then every hit would read the disk.
+        """
+        bodies = self._exact.bodies
+        return bodies.bytes > self._caps.max_memory_bytes // BODIES_SHARE and bodies.demote()
 
     def _over(self) -> EvictionReason | None:
         if len(self._exact) > self._caps.max_entries:
