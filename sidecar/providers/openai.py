@@ -14,7 +14,7 @@ from typing import TypeGuard
 
 from sidecar import __version__
 from sidecar.domain import ChatRequest, Chunk, Completion, Timeouts
-from sidecar.errors import UpstreamError, UpstreamInvalidError, UpstreamRefusedError
+from sidecar.errors import ConfigError, UpstreamError, UpstreamInvalidError, UpstreamRefusedError
 from sidecar.providers.transport import HttpRequest, Response, Route, Transport
 from sidecar.wire.body import MalformedError, dump, load_object
 from sidecar.wire.openai_reply import parse_chunk, parse_completion
@@ -80,7 +80,7 @@ class OpenAIProvider:
 
     async def _require_stream(self, response: Response) -> None:
         """Raise where a whole reply came, which is an error told with status 200, or worse."""
-        if not response.headers.get("Content-Type", "").startswith("application/json"):
+        if not response.headers.get("Content-Type", "").lower().startswith("application/json"):
             return
         parse_completion(await response.read())
         raise UpstreamInvalidError(f"{self.name} does not stream", reason="not_a_stream")
@@ -88,6 +88,8 @@ class OpenAIProvider:
 
 def build_headers(api_key: str | None) -> dict[str, str]:
     """Return all headers that a provider is sent, but those of HTTP itself."""
+    if api_key and not (api_key.isascii() and api_key.isprintable()):
+        raise ConfigError("api_key holds what no header can carry, such as a line break")
     headers = {
         "Content-Type": "application/json",
         "Accept": "application/json, text/event-stream",

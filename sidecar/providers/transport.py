@@ -81,14 +81,12 @@ class Response:
 
     async def next_piece(self) -> bytes:
         """Return what has come, at least one byte; empty at the end of the body."""
+        limit = asyncio.timeout_at(self._first_by)
         try:
-            if self._first_by is None:
+            async with limit:
                 piece = await self._raw.content.readany()
-            else:
-                async with asyncio.timeout_at(self._first_by):
-                    piece = await self._raw.content.readany()
         except _FOREIGN as error:
-            raise _translate(error, self._place, self._first_by) from None
+            raise _translate(error, self._place, first_is_late=limit.expired()) from None
         self._bytes_left -= len(piece)
         if self._bytes_left < 0:
             raise UpstreamInvalidError(
@@ -177,8 +175,9 @@ class Transport:
     async def _open(
         self, request: HttpRequest, timeouts: Timeouts, first_by: float | None
     ) -> aiohttp.ClientResponse:
+        limit = asyncio.timeout_at(first_by)
         try:
-            async with asyncio.timeout_at(first_by):
+            async with limit:
                 return await self._require_session().post(
                     request.route.url,
                     data=request.body,
@@ -189,7 +188,8 @@ class Transport:
                     allow_redirects=False,
                 )
         except _FOREIGN as error:
-            raise _translate(error, request.route.place, first_by) from None
+            place = request.route.place
+            raise _translate(error, place, first_is_late=limit.expired()) from None
 
     def _judged(self, raw: aiohttp.ClientResponse, place: str, first_by: float | None) -> Response:
         if 300 <= raw.status < 400:
@@ -278,16 +278,14 @@ _SENTENCES = {
 }
 
 
-def _translate(error: BaseException, place: str, first_by: float | None) -> UpstreamError:
-    reason, kind = _word(error, first_by)
+def _translate(error: BaseException, place: str, *, first_is_late: bool) -> UpstreamError:
+    reason, kind = _word(error, first_is_late)
     return kind(f"{place} {_SENTENCES[reason]} ({type(error).__name__})", reason=reason)
 
 
-def _word(error: BaseException, first_by: float | None) -> tuple[str, type[UpstreamError]]:
+def _word(error: BaseException, first_is_late: bool) -> tuple[str, type[UpstreamError]]:
+    if first_is_late:
+        return "timeout_first_token", UpstreamTimeoutError
     if isinstance(error.__cause__, ContentEncodingError):
         return "encoding", UpstreamInvalidError
-    reason, kind = next((word, kind) for type_, word, kind in _WORDS if isinstance(error, type_))
-    first_is_late = first_by is not None and asyncio.get_running_loop().time() >= first_by
-    if reason == "timeout_total" and first_is_late:
-        return "timeout_first_token", kind
-    return reason, kind
+    return next((word, kind) for type_, word, kind in _WORDS if isinstance(error, type_))

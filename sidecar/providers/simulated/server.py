@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import orjson
@@ -99,11 +101,16 @@ class SimulatedServer:
             raise RefusedError("messages: expected a list that is not empty")
         row = self.ledger.open("chatcmpl", request["model"], messages)
         fault = self.script.next_fault(row.model, last_said(request))
-        try:
+        with self._noting_who_leaves(row):
             if refusal := await self._begin(row, fault, count_prompt_tokens(request)):
                 return refusal
             reply = self._stream if request.get("stream") is True else self._whole
             return await reply(http, request, row, fault)
+
+    @contextmanager
+    def _noting_who_leaves(self, row: Row) -> Iterator[None]:
+        try:
+            yield
         except (asyncio.CancelledError, ConnectionError):
             self.ledger.end(row, "left")
             raise
@@ -191,8 +198,9 @@ class SimulatedServer:
         row = self.ledger.open("embd", request["model"], texts)
         prompt_tokens = max(1, sum(count_tokens(text) for text in texts))
         fault = self.script.next_fault(row.model, texts[-1])
-        if refusal := await self._begin(row, fault, prompt_tokens):
-            return refusal
+        with self._noting_who_leaves(row):
+            if refusal := await self._begin(row, fault, prompt_tokens):
+                return refusal
         self.ledger.end(row, "completed")
         return _json(_embedding_list(request, texts, prompt_tokens))
 

@@ -129,6 +129,19 @@ async def test_a_reader_that_leaves_pays_for_what_was_emitted(
     await simulated.close()
 
 
+async def test_a_whole_reply_that_nobody_awaits_is_billed_in_full(transport: Transport) -> None:
+    """Providers make it to its end."""
+    simulated = SimulatedServer(latency_ms=60_000, tokens_per_s=0)
+    await simulated.start()
+    asked = OpenAIProvider("sim", simulated.base_url, None, transport)
+    call = asyncio.create_task(asked.complete(asks(), "m", PATIENT))
+    await until(lambda: b'"running"' in simulated.ledger.report())
+    call.cancel()
+    await until(lambda: b'"left"' in simulated.ledger.report())
+    assert ledger(simulated)["requests"][0]["billed"]["completion_tokens"] > 0
+    await simulated.close()
+
+
 async def test_a_scripted_finish_reason_is_told(
     asked: OpenAIProvider, simulated: SimulatedServer
 ) -> None:
