@@ -40,4 +40,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _shown(name: str, value: Any) -> str:
     if name.endswith("bytes") and isinstance(value, int | float):
         return human_size(value)
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {count:,}" for key, count in value.items()) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,69 @@
+"""`sidecar check`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import yaml
+
+from cli.helpers import run
+from sidecar.config.model import Config
+
+FILE = """\
+cache: {ttl: 90m, threshold: 0.9}
+admin: {token: "${TOKEN}"}
+"""
+SECRET = "s3cr3t-canary"  # noqa: S105
+
+
+def checked(folder: Path, *arguments: str) -> str:
+    """What it prints of a good config."""
+    (folder / "sidecar.yaml").write_text(FILE)
+    told = run("check", *arguments, cwd=folder, TOKEN=SECRET)
+    assert (told.status, told.err) == (0, "")
+    return told.out
+
+
+def test_it_prints_the_whole_config_as_yaml(tmp_path: Path) -> None:
+    """Resolved: what was given, and every default."""
+    shown = yaml.safe_load(checked(tmp_path))
+    assert shown["cache"]["ttl"] == "90m"
+    assert shown.keys() == Config.model_fields.keys()
+
+
+def test_secrets_are_masked(tmp_path: Path) -> None:
+    """Its output ends up in tickets."""
+    for arguments in ([], ["--json"]):
+        shown = checked(tmp_path, *arguments)
+        assert SECRET not in shown
+        assert "**********" in shown
+
+
+def test_it_says_who_answers_and_what_is_not_in_force(tmp_path: Path) -> None:
+    """Plainly, and the limit on wrong hits first, with what applies instead."""
+    comments = [line for line in checked(tmp_path).splitlines() if line.startswith("# ")]
+    floor = "a semantic hit needs a cosine of at least 0.92 and equal numbers"
+    assert ": simulated (for real answers set OPENAI_API_KEY" in comments[0]
+    assert comments[1:] == [
+        f"# cache.max_wrong_hit_rate is not in force yet: {floor}",
+        f"# cache.threshold is not in force yet: {floor}",
+    ]
+
+
+def test_json_has_the_same_for_machines(tmp_path: Path) -> None:
+    """Config, notes and providers apart."""
+    shown = json.loads(checked(tmp_path, "--json"))
+    assert shown["config"]["cache"]["ttl"] == "90m"
+    assert len(shown["notes"]) == 2
+    assert "simulated" in shown["providers"]
+
+
+def test_a_setting_that_would_not_be_enforced_is_refused(tmp_path: Path) -> None:
+    """Budgets above all."""
+    (tmp_path / "b.yaml").write_text("cache:\nbudgets: [{name: a, limit_usd: 5}]\n")
+    told = run("check", "--config", "b.yaml", cwd=tmp_path)
+    assert (told.status, told.err) == (
+        2,
+        "b.yaml:2: budgets: not available in this version: remove it; it would not be enforced\n",
+    )
