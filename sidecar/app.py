@@ -80,7 +80,7 @@ class Sidecar:
         self.drain = Drain(self.clock, config.listen.drain_s)
         self.operations = Operations(
             self.cache, self.ledger, self.metrics, self.switch, self.drain, self.clock,
-            about=self._about(),
+            about=self._about(state),
         )  # fmt: skip
         self.queue = EmbeddingQueue(
             self.embedder, timeout_s=config.embedding.timeout_ms / 1e3, clock=self.clock
@@ -144,7 +144,7 @@ class Sidecar:
         self._resources.push_async_callback(server.close)
         return server.base_url
 
-    def _about(self) -> dict[str, object]:
+    def _about(self, state: StateDir) -> dict[str, object]:
         return {
             "embedding": {
                 "model": self.embedder.model_id,
@@ -156,8 +156,8 @@ class Sidecar:
                 for name, model in self.config.models.items()
             },
             "providers": {name: item.kind for name, item in self.config.providers.items()},
-            "state_dir": str(self.config.state_dir),
-            "not_in_force": list(self.config.notes()),
+            "state_dir": str(state.path.absolute()),
+            "not_in_force": list(self.config.notes),
         }
 
     def _add_gauges(self) -> None:

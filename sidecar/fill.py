@@ -78,7 +78,11 @@ class Filler:
         if asked.permission.read is Reason.NO_CACHE and asked.permission.meaning is None:
             await self._lookup.embed(asked)
         with asked.trail.timed("store"):
-            return None if self._cache.put(entry, asked.vector) else Reason.TOO_LARGE
+            return (
+                None
+                if self._cache.put(entry, asked.vector, asked_at=asked.call.received_at)
+                else Reason.TOO_LARGE
+            )
 
     def _entry(
         self,

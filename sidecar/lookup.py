@@ -11,7 +11,7 @@ from sidecar.cache.policy import why_too_old
 from sidecar.cache.tiers import Cache
 from sidecar.clock import Clock
 from sidecar.domain import Outcome
-from sidecar.embed.protocol import Unembeddable
+from sidecar.embed.protocol import Unembeddable, Vector
 from sidecar.embed.queue import EmbeddingQueue
 from sidecar.question import Question
 from sidecar.reasons import Reason
@@ -48,28 +48,23 @@ class Lookup:
         if asked.permission.meaning is not None:
             asked.trail.refused("meaning", asked.permission.meaning)
             return None
-        if not await self.embed(asked):
+        vector = await self.embed(asked)
+        if vector is None:
             return None
-        near = await self._nearest(asked)
+        with asked.trail.timed("search"):
+            near = await self._cache.nearest(asked.key.scope, vector, k=CANDIDATES, floor=FLOOR)
         return self._judge(asked, near)
 
-    async def embed(self, asked: Question) -> bool:
-        """Give the question its vector; False with a reason in the trail where it gets none."""
+    async def embed(self, asked: Question) -> Vector | None:
+        """Give the question its vector; None with a reason in the trail where it gets none."""
         if asked.key.question is None:
-            return False
+            return None
         try:
             with asked.trail.timed("embed"):
                 asked.vector = await self._embedder.embed(asked.key.question)
         except Unembeddable as error:
             asked.trail.refused("embed", error.reason)
-            return False
-        return True
-
-    async def _nearest(self, asked: Question) -> list[Candidate]:
-        with asked.trail.timed("search"):
-            return await self._cache.nearest(
-                asked.key.scope, asked.vector, k=CANDIDATES, floor=FLOOR
-            )
+        return asked.vector
 
     def _judge(self, asked: Question, near: list[Candidate]) -> Reply | None:
         trail = asked.trail

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,8 +22,8 @@ def block(config: Config, status: Mapping[str, Any], data_url: str, admin_url: s
         ("model", f"{embedding['model']}, {embedding['dimension']} dimensions"),
         ("cache", f"{cache['entries']:,} entries, mode {status['mode']}"),
         ("provider", provider_line(config)),
-        ("state", str(config.state_dir)),
-        *(("note", note) for note in config.notes()),
+        ("state", str(status["state_dir"])),
+        *(("note", note) for note in config.notes),
         ("try", _curl(data_url, next(iter(config.models), "gpt-4o-mini"))),
     ]
     rows = (f"  {name:<9} {text}" for name, text in lines)
@@ -33,4 +34,4 @@ def _curl(data_url: str, model: str) -> str:
     message = {"role": "user", "content": QUESTION}
     body = json.dumps({"model": model, "messages": [message]})
     address = f"{data_url}/v1/chat/completions"
-    return f"curl -si {address} -H 'content-type: application/json' -d '{body}'"
+    return f"curl -si {address} -H 'content-type: application/json' -d {shlex.quote(body)}"

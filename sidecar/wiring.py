@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from sidecar.cache.eviction import Caps
 from sidecar.cache.policy import Mode, Settings, ToolPolicy
 from sidecar.cache.rules import Rule
-from sidecar.cache.tiers import Caps
 from sidecar.config import Config
 from sidecar.config.cache import Cache as CacheConfig
 from sidecar.config.cache import Rule as RuleConfig
@@ -76,7 +76,8 @@ def data_plane_settings(config: Config) -> DataPlaneSettings:
 
 def chat_settings(config: Config) -> ChatSettings:
     """The chat endpoint."""
-    return ChatSettings(disclose=config.cache.disclose, tag_defaults=config.tags.defaults)
+    defaults: dict[str, str] = dict(config.tags.defaults.items())
+    return ChatSettings(disclose=config.cache.disclose, tag_defaults=defaults)
 
 
 def admin_settings(config: Config) -> AdminSettings:
@@ -90,4 +91,5 @@ def admin_settings(config: Config) -> AdminSettings:
 
 def _hosts(config: Config, own: str) -> frozenset[str]:
     """The names a Host header may carry: those of the config and the address listened on."""
-    return frozenset(host.lower() for host in (*config.listen.allowed_hosts, own))
+    written = f"[{own.strip('[]')}]" if ":" in own else own
+    return frozenset(host.lower() for host in (*config.listen.allowed_hosts, written))

@@ -19,7 +19,7 @@ from sidecar.web.checks import read_json_body
 from sidecar.web.errors import error_response
 from sidecar.web.heads import base_head, reply_head
 from sidecar.web.streams import replayed, write_live
-from sidecar.wire.headers import read_caller, read_controls, read_timeout_s
+from sidecar.wire.headers import read_caller, read_controls, read_timeout_s, read_trace_parent
 from sidecar.wire.openai_reply import build_completion
 from sidecar.wire.openai_request import parse_chat_request
 
@@ -82,7 +82,7 @@ class ChatEndpoint:
             caller=read_caller(headers, request.labels, self._settings.tag_defaults),
             controls=read_controls(headers),
             timeout_s=read_timeout_s(headers),
-            trace_parent=headers.get("traceparent"),
+            trace_parent=read_trace_parent(headers),
         )
 
     async def _respond(self, http: web.Request, reply: Reply) -> web.StreamResponse:

@@ -31,8 +31,17 @@ def check_origin(request: web.Request, allowed_hosts: Collection[str]) -> None:
             f"the Host {host[:80]!r} is not allowed; add it to listen.allowed_hosts"
         )
     origin = request.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+    if origin is not None and not is_same_origin(origin, host):
         raise ForbiddenError("requests from web pages of another origin are not allowed")
+
+
+def is_same_origin(origin: str, host: str) -> bool:
+    """Whether a page of `origin` was served under this Host. `null` is no origin of ours."""
+    try:
+        place = urlsplit(origin).netloc.lower()
+    except ValueError:
+        return False
+    return bool(place) and place == host.lower()
 
 
 def host_name(host: str) -> str:
@@ -47,8 +56,10 @@ def check_token(request: web.Request, token: str | None) -> None:
     """Refuse a caller without the bearer token, where one is set."""
     if token is None:
         return
-    given = request.headers.get("Authorization", "").removeprefix("Bearer ")
-    if not hmac.compare_digest(given.encode(), token.encode()):
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    # Header bytes that are no UTF-8 arrive as lone surrogates.
+    same = hmac.compare_digest(given.encode(errors="surrogateescape"), token.encode())
+    if not same or scheme.lower() != "bearer":
         raise InvalidApiKeyError("send the admin token as `Authorization: Bearer …`")
 
 
@@ -56,7 +67,7 @@ async def read_json_body(request: web.Request) -> bytes:
     """The body, which must be declared as JSON, uncompressed and not over the limit."""
     if request.content_type != "application/json":
         raise UnsupportedMediaTypeError("send the body with `Content-Type: application/json`")
-    if request.headers.get("Content-Encoding", "identity") != "identity":
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UnsupportedMediaTypeError("send the body uncompressed, without Content-Encoding")
     try:
         return await request.read()

@@ -43,7 +43,8 @@ def error_response(error: SidecarError, headers: dict[str, str] | None = None) -
 def translated(error: web.HTTPException) -> SidecarError:
     """An error of aiohttp's own in the terms of this process."""
     kind = _BY_STATUS.get(error.status, InvalidRequestError)
-    return kind(f"{error.reason}: see README for what is served here")
+    allow = {"Allow": methods} if (methods := error.headers.get("Allow")) else None
+    return kind(f"{error.reason}: see README for what is served here", headers=allow)
 
 
 async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:

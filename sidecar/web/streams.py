@@ -6,6 +6,7 @@ client takes half an answer for a whole one.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import replace
 
@@ -19,6 +20,7 @@ from sidecar.wire import sse
 from sidecar.wire.assemble import replay
 from sidecar.wire.openai_reply import build_chunk, build_error
 
+_log = logging.getLogger(__name__)
 HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-cache",
@@ -56,11 +58,21 @@ async def write_live(
                 trail.first_token()
         for event in last_events(trail, last):
             await response.write(event)
-    except SidecarError as error:
-        trail.error = error.code
-        await response.write(sse.encode(build_error(error)))
+    except ConnectionResetError:
+        raise  # nobody is there to be told
+    except Exception as error:  # a bug too must not look like an end, nor like a new reply
+        await response.write(sse.encode(build_error(told(error, trail))))
     await response.write_eof()
     return response
+
+
+def told(error: Exception, trail: Trail) -> SidecarError:
+    """What the client hears of an error that came after the head; one of ours is logged."""
+    if not isinstance(error, SidecarError):
+        _log.error("unexpected error in a stream", exc_info=error)
+        error = SidecarError("an internal error; the log has the details")
+    trail.error = error.code
+    return error
 
 
 def last_events(trail: Trail, last: Chunk | None) -> Iterator[bytes]:
@@ -69,7 +81,7 @@ def last_events(trail: Trail, last: Chunk | None) -> Iterator[bytes]:
         usage = replace(last, deltas=(), usage=trail.usage)
         extra = {"sidecar": told_at_end(trail)}
         yield sse.encode(build_chunk(usage, include_usage=True, extra=extra))
-    yield sse.DONE
+    yield sse.encode(sse.DONE)
 
 
 def told_at_end(trail: Trail) -> dict[str, Json]:
