@@ -24,6 +24,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, Generic, TypeAlias, TypeVar
 
+from sidecar.errors import DrainingError
 from sidecar.tasks import Tasks
 
 E = TypeVar("E")
@@ -90,7 +91,7 @@ class Flight(Generic[E, R]):
         if not self._task.done():
             await asyncio.wait([self._task])
         if self._task.cancelled():
-            raise FlightAbandonedError
+            raise FlightAbandonedError("this process is about to end; call again")
         return self._task.result()
 
     def abandon(self) -> None:
@@ -102,7 +103,7 @@ class Flight(Generic[E, R]):
 Work: TypeAlias = Callable[[Flight[E, R]], Coroutine[Any, Any, R]]
 
 
-class FlightAbandonedError(Exception):
+class FlightAbandonedError(DrainingError):
     """The flight was cancelled while someone still waited: the process is closing."""
 
 
@@ -154,7 +155,7 @@ class Flights(Generic[E, R]):
 
     def _leave(self, key: bytes | None, flight: Flight[E, R]) -> None:
         flight.passengers -= 1
-        if flight.passengers == 0 and not flight.landed:
+        if flight.passengers == 0:
             # The key is free at once: who comes now can't board a dying flight.
             self._forget(key, flight)
             flight.abandon()

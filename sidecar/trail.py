@@ -14,6 +14,15 @@ from sidecar.domain import NOTHING, Attempt, Call, Json, Outcome, Usage
 from sidecar.events import Decision, RequestRow
 from sidecar.reasons import Reason
 
+MAX_NAME_CHARS = 200
+
+
+def shown(name: str) -> str:
+    """A name from outside, fit for a header, a log line and a row: printable and short."""
+    if len(name) <= MAX_NAME_CHARS and name.isprintable():
+        return name
+    return "".join(sign if sign.isprintable() else "?" for sign in name[:MAX_NAME_CHARS])
+
 
 class Trail:
     """The notes of one request. Public fields are set by the pipeline as it learns them."""
@@ -97,8 +106,10 @@ class Trail:
 
     def hit(self, outcome: Outcome, entry: str, model: str, provider: str) -> None:
         """A stored answer is given."""
+        if outcome is Outcome.EXACT:  # whatever was near before, it is not what is given
+            self.similarity = self.confidence = self.threshold = None
         self.outcome, self.entry, self.reason = outcome, entry, ""
-        self.answered_model, self.answered_provider = model, provider
+        self.answered_model, self.answered_provider = shown(model), provider
         self.note("cache", outcome.value, {"entry": entry})
 
     def shadowed(self) -> None:
@@ -115,7 +126,7 @@ class Trail:
         self, model: str, provider: str, attempts: tuple[Attempt, ...], usage: Usage | None
     ) -> None:
         """A provider has answered."""
-        self.answered_model, self.answered_provider = model, provider
+        self.answered_model, self.answered_provider = shown(model), provider
         self.attempts, self.usage = list(attempts), usage
 
     def first_token(self) -> None:
@@ -136,8 +147,8 @@ class Trail:
             department=caller.department,
             session=caller.session,
             client=caller.client,
-            trace_parent=call.trace_parent or "",
-            model=call.request.model,
+            trace_parent=shown(call.trace_parent or ""),
+            model=shown(call.request.model),
             variant=self.variant,
             stream=call.request.stream,
             prompt="",
@@ -159,7 +170,7 @@ class Trail:
             degraded="",
             attempts=tuple(self.attempts),
             decisions=tuple(self._decisions),
-            stages_ms=self._stages,
+            stages_ms=dict(self._stages),
             total_ms=self.elapsed_ms,
             provider_ms=self.provider_ms,
             first_token_ms=self.first_token_ms,

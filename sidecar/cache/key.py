@@ -108,10 +108,18 @@ def canonical(value: Json) -> Json:
     if isinstance(value, float):
         return int(value) if value.is_integer() and abs(value) < _EXACT_WHOLE else value
     if isinstance(value, Mapping):
-        return {canonical(name): canonical(item) for name, item in value.items()}
+        return _canonical_object(value)
     if isinstance(value, (list, tuple)):
         return [canonical(item) for item in value]
     return value
+
+
+def _canonical_object(value: Mapping[str, Json]) -> Json:
+    names = {name: canonical(name) for name in value}
+    if len(set(names.values())) < len(names):
+        # Two fields whose names differ by Unicode form alone: both count, as they are.
+        names = {name: name for name in value}
+    return {names[name]: canonical(item) for name, item in value.items()}
 
 
 def _digest(record: dict[str, Json]) -> bytes:

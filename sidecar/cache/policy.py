@@ -123,7 +123,7 @@ def why_bypass(call: Call, settings: Settings, sharing: SharingScope) -> Reason 
 def why_not_by_meaning(request: ChatRequest) -> Reason | None:
     """Why only the exact tier may serve or keep an answer to this."""
     last = request.messages[-1]
-    if last.role != "user" or last.has_attachment or not last.content:
+    if last.role != "user" or last.has_attachment or not "".join(last.texts).strip():
         return Reason.NOT_A_QUESTION
     if offers_tools(request):
         return Reason.TOOLS_EXACT_ONLY
@@ -153,10 +153,12 @@ def _why_choice_unstorable(choice: Choice, settings: Settings) -> Reason | None:
     if choice.finish not in _REGULAR:
         # A word this version doesn't know proves no regular end.
         return _CUT_SHORT.get(choice.finish or "", Reason.UNFINISHED)
-    if choice.tool_calls or "function_call" in choice.extra:
-        return Reason.TOOL_CALLS if settings.tools is ToolPolicy.OFF else None
     if choice.refusal:
         return Reason.REFUSAL
+    if choice.tool_calls or choice.extra.get("function_call"):
+        return Reason.TOOL_CALLS if settings.tools is ToolPolicy.OFF else None
+    if choice.finish != Finish.STOP:  # it ends with a call that it doesn't hold
+        return Reason.UNFINISHED
     return None if (choice.text or "").strip() else Reason.EMPTY
 
 

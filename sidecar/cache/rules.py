@@ -37,11 +37,10 @@ class Rule:
         """The settings with this rule's changes."""
         changes = {
             name: value
-            for name in ("ttl_s", "max_temperature", "tools", "sharing")
+            for name in ("mode", "ttl_s", "max_temperature", "tools", "sharing")
             if (value := getattr(self, name)) is not None
         }
-        mode = more_careful(settings.mode, self.mode or settings.mode)
-        return replace(settings, mode=mode, **changes)
+        return replace(settings, **changes)
 
 
 def field_of(call: Call, name: str) -> str:
@@ -61,4 +60,4 @@ def settings_for(call: Call, base: Settings, rules: Sequence[Rule]) -> Settings:
     for rule in rules:
         if rule.applies(call):
             settings = rule.apply(settings)
-    return settings
+    return replace(settings, mode=more_careful(settings.mode, base.mode))

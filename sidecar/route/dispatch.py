@@ -6,6 +6,7 @@ named in it.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from random import random
@@ -50,12 +51,15 @@ class Dispatcher:
         """The answer, and who gave it; the chunks of a stream go to `emit` as they come."""
         target = route.pick(random())  # noqa: S311  spreads load, guards no secret
         began = self._clock.tick()
-        status, reason = None, "cancelled"
+        status, reason = None, "internal"
         try:
             completion = await self._ask(call.request, target, route.timeouts, emit)
             status, reason = 200, "ok"
         except UpstreamError as error:
             status, reason = error.upstream_status, error.reason
+            raise
+        except asyncio.CancelledError:
+            reason = "cancelled"
             raise
         finally:
             ms = round((self._clock.tick() - began) * 1e3, 3)
@@ -78,4 +82,6 @@ class Dispatcher:
             async for chunk in chunks:
                 assembler.feed(chunk)
                 emit(chunk)
+                # Chunks that came in one packet would all be read before the first goes out.
+                await asyncio.sleep(0)
         return assembler.completion()

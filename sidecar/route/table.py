@@ -34,7 +34,8 @@ class Route:
             left -= target.weight
             if left < 0:
                 return target
-        return self.targets[-1]
+        # Rounding can leave a crumb over; it must not go to a target of weight 0.
+        return next((t for t in reversed(self.targets) if t.weight > 0), self.targets[-1])
 
 
 class RouteTable:

@@ -53,6 +53,6 @@ class FixedVerifier:
         return Verdict(None, refusal, candidates[0].similarity if candidates else None)
 
     def _why_not(self, question: str, pair: Pair) -> Reason | None:
-        if pair.similarity < self.threshold:
+        if not pair.similarity >= self.threshold:  # NaN is near to nothing
             return Reason.BELOW_THRESHOLD
         return why_numbers_differ(question, pair.question)

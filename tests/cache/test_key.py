@@ -1,0 +1,382 @@
+"""What makes two requests the same, and what keeps two scopes apart."""
+
+import unicodedata
+from dataclasses import fields, replace
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.cache.key import CacheKey, Scope, cache_key, canonical
+from sidecar.domain import (
+    Attachment,
+    CacheControls,
+    Call,
+    Caller,
+    ChatRequest,
+    Endpoint,
+    Message,
+    Role,
+    SharingScope,
+    Text,
+    ToolCall,
+)
+from sidecar.wire.openai_request import parse_chat_request
+
+TENANT, USER, SHARED = SharingScope.TENANT, SharingScope.USER, SharingScope.SHARED
+WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {}}}
+
+
+def message(text: str, role: Role = Role.USER, **extra: object) -> Message:
+    """A turn of one text."""
+    return Message(role, (Text(text),), **extra)
+
+
+BASE = ChatRequest(
+    model="gpt-4o",
+    messages=(
+        message("Be brief.", Role.SYSTEM),
+        message("Hello"),
+        message("Hi!", Role.ASSISTANT),
+        message("What is the capital of France?"),
+    ),
+    tools=(WEATHER,),
+    parameters={"temperature": 0.2, "seed": 7, "response_format": {"type": "json_object"}},
+    unknown={"min_p": 0.1},
+)
+CALLER = Caller(tenant="shop", user="ann", client_key_digest="d1")
+
+
+def call_of(request: ChatRequest, caller: Caller = CALLER, **changes: object) -> Call:
+    """A call of this request."""
+    return replace(Call("req_1", Endpoint.CHAT, request, caller), **changes)
+
+
+def key_of(
+    request: ChatRequest = BASE,
+    caller: Caller = CALLER,
+    sharing: SharingScope = USER,
+    variant: str = "targets",
+    **more: str,
+) -> CacheKey:
+    """The key of a request, by default under `scope: user`, where every field counts."""
+    return cache_key(call_of(request, caller), sharing=sharing, variant=variant, **more)
+
+
+def with_turn(place: int, turn: Message) -> ChatRequest:
+    """The base request with another message at `place`."""
+    turns = list(BASE.messages)
+    turns[place] = turn
+    return replace(BASE, messages=tuple(turns))
+
+
+def with_parameter(name: str, value: object) -> ChatRequest:
+    """The base request with one parameter set."""
+    return replace(BASE, parameters={**BASE.parameters, name: value})
+
+
+ORIGINAL = key_of()
+
+OTHER_SCOPES = {
+    "tenant": key_of(caller=replace(CALLER, tenant="bank")),
+    "user": key_of(caller=replace(CALLER, user="bob")),
+    "client key": key_of(caller=replace(CALLER, client_key_digest="d2")),
+    "sharing": key_of(sharing=TENANT),
+    "model": key_of(replace(BASE, model="gpt-4o-mini")),
+    "variant": key_of(variant="cheap"),
+    "prompt": key_of(prompt="support@2"),
+    "context": key_of(context_digest="c0ffee"),
+    "system prompt": key_of(with_turn(0, message("Be long.", Role.SYSTEM))),
+    "system prompt's role": key_of(with_turn(0, message("Be brief.", Role.DEVELOPER))),
+    "no system prompt": key_of(replace(BASE, messages=BASE.messages[1:])),
+    "an earlier question": key_of(with_turn(1, message("Goodbye"))),
+    "an earlier answer": key_of(with_turn(2, message("Hi?", Role.ASSISTANT))),
+    "an earlier role": key_of(with_turn(1, message("Hello", Role.ASSISTANT))),
+    "an earlier turn's name": key_of(with_turn(1, message("Hello", name="ann"))),
+    "an earlier turn's field": key_of(with_turn(1, message("Hello", extra={"x": 1}))),
+    "an earlier refusal": key_of(with_turn(2, message("Hi!", Role.ASSISTANT, refusal="no"))),
+    "an earlier tool call": key_of(
+        with_turn(2, message("Hi!", Role.ASSISTANT, tool_calls=(ToolCall("c1", "weather", "{}"),)))
+    ),
+    "a turn more": key_of(replace(BASE, messages=(*BASE.messages[:3], *BASE.messages[2:]))),
+    "earlier turns swapped": key_of(
+        replace(BASE, messages=(*[BASE.messages[i] for i in (0, 2, 1, 3)],))
+    ),
+    "the questioner's name": key_of(with_turn(3, replace(BASE.messages[3], name="ann"))),
+    "a field of the question": key_of(with_turn(3, replace(BASE.messages[3], extra={"a": 1}))),
+    "no tools": key_of(replace(BASE, tools=())),
+    "a tool more": key_of(replace(BASE, tools=(WEATHER, {"type": "web_search"}))),
+    "a tool's name": key_of(replace(BASE, tools=({**WEATHER, "function": {"name": "news"}},))),
+    "tool_choice": key_of(with_parameter("tool_choice", "none")),
+    "temperature": key_of(with_parameter("temperature", 0.3)),
+    "temperature absent": key_of(replace(BASE, parameters={"seed": 7})),
+    "seed": key_of(with_parameter("seed", 8)),
+    "response_format": key_of(with_parameter("response_format", {"type": "text"})),
+    "a parameter more": key_of(with_parameter("max_tokens", 5)),
+    "an unknown field": key_of(replace(BASE, unknown={"min_p": 0.2})),
+    "an unknown field more": key_of(replace(BASE, unknown={"min_p": 0.1, "x": None})),
+    "true is not 1": key_of(replace(BASE, unknown={"min_p": True})),
+    "a field that moved": key_of(
+        replace(BASE, parameters={**BASE.parameters, "min_p": 0.1}, unknown={})
+    ),
+}
+
+
+@pytest.mark.parametrize("changed", OTHER_SCOPES)
+def test_whatever_changes_an_answer_changes_the_scope(changed):
+    """So it changes the exact key too, and the question is all that is left to meaning."""
+    other = OTHER_SCOPES[changed]
+    assert other.scope != ORIGINAL.scope
+    assert other.exact != ORIGINAL.exact
+
+
+def test_no_two_of_those_scopes_are_one():
+    """Different changes never meet in one partition."""
+    digests = [key.scope for key in OTHER_SCOPES.values()]
+    assert len(set(digests)) == len(digests)
+
+
+def test_every_field_of_the_record_counts():
+    """A field added to the scope later can't be left out of its digest."""
+    empty = Scope(**{item.name: "" for item in fields(Scope)})
+    digests = {replace(empty, **{item.name: "x"}).digest() for item in fields(Scope)}
+    assert len(digests | {empty.digest()}) == len(fields(Scope)) + 1
+
+
+def test_the_question_changes_the_key_and_not_the_scope():
+    """It alone is matched by meaning."""
+    other = key_of(with_turn(3, message("What's the capital of France?")))
+    assert other.scope == ORIGINAL.scope
+    assert other.exact != ORIGINAL.exact
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        replace(BASE, stream=True, include_usage=True, stream_options={"x": 1}),
+        replace(BASE, labels={"user": "bob", "metadata": {"feature": "faq"}, "store": True}),
+        replace(BASE, parameters=dict(reversed(BASE.parameters.items()))),
+    ],
+    ids=["streaming", "labels", "field order"],
+)
+def test_what_does_not_change_an_answer_changes_nothing(same):
+    """Streaming, labels and the order of fields are no part of the key."""
+    assert key_of(same) == ORIGINAL
+
+
+def test_who_asks_does_not_count_beyond_what_sharing_says():
+    """Feature, department and session are for usage."""
+    caller = replace(CALLER, feature="faq", department="sales", session="s", client="app")
+    assert key_of(caller=caller) == ORIGINAL
+
+
+def test_controls_and_times_do_not_count():
+    """The same question at another time with another ttl is the same question."""
+    call = call_of(BASE, id="req_2", received_at=9.0, controls=CacheControls(ttl_s=5.0))
+    assert cache_key(call, sharing=USER, variant="targets") == ORIGINAL
+
+
+def test_users_of_a_tenant_share_where_sharing_says_so():
+    """And tenants don't."""
+    ann = key_of(sharing=TENANT)
+    bob = key_of(caller=replace(CALLER, user="bob"), sharing=TENANT)
+    other = key_of(caller=replace(CALLER, tenant="bank"), sharing=TENANT)
+    assert ann == bob != other
+
+
+def test_tenants_share_only_what_is_shared_with_all():
+    """The client's own key still keeps apart what was paid with it."""
+    bank = replace(CALLER, tenant="bank")
+    assert key_of(sharing=SHARED) == key_of(caller=bank, sharing=SHARED)
+    theirs = replace(bank, client_key_digest="d2")
+    assert key_of(sharing=SHARED) != key_of(caller=theirs, sharing=SHARED)
+
+
+def test_shared_entries_are_apart_from_those_of_no_tenant():
+    """An app that names no tenant doesn't read what all tenants share, nor the reverse."""
+    nobody = replace(CALLER, tenant="")
+    assert key_of(caller=nobody, sharing=TENANT).scope != key_of(sharing=SHARED).scope
+
+
+def test_a_tenant_can_not_pass_for_a_user():
+    """Fields are told apart by name and not by their place in one string."""
+    one = key_of(caller=replace(CALLER, tenant="a", user="bc"))
+    other = key_of(caller=replace(CALLER, tenant="ab", user="c"))
+    assert one.scope != other.scope
+
+
+def test_parts_of_a_question_are_not_glued_together():
+    """Two parts and one that reads the same are two requests."""
+    two = Message(Role.USER, (Text("a"), Text("b")))
+    assert key_of(with_turn(3, two)).exact != key_of(with_turn(3, message("ab"))).exact
+    assert key_of(with_turn(3, two)).exact != key_of(with_turn(3, message("a\nb"))).exact
+
+
+def test_a_turn_can_not_be_moved_into_the_question():
+    """What is asked and what was said before are not one text."""
+    two = ChatRequest("m", (message("a"), message("b")))
+    one = ChatRequest("m", (message("a\nb"),))
+    assert key_of(two).exact != key_of(one).exact
+
+
+NOT_QUESTIONS = {
+    "a system prompt": message("x", Role.SYSTEM),
+    "an answer to go on with": message("x", Role.ASSISTANT),
+    "a tool's result": message("x", Role.TOOL, tool_call_id="c1"),
+    "an image": Message(Role.USER, (Text("x"), Attachment("image_url", {"url": "u"}))),
+    "nothing": Message(Role.USER),
+}
+
+
+@pytest.mark.parametrize("last", NOT_QUESTIONS)
+def test_only_a_users_text_is_a_question(last):
+    """All else has no meaning to compare: it belongs to the scope, whole."""
+    key = key_of(ChatRequest("m", (message("a"), NOT_QUESTIONS[last])))
+    other = key_of(ChatRequest("m", (message("b"), NOT_QUESTIONS[last])))
+    assert key.question is None
+    assert key.scope != other.scope
+
+
+def test_what_is_no_question_still_tells_requests_apart():
+    """Two tool results are two requests."""
+    one = ChatRequest("m", (message("sunny", Role.TOOL, tool_call_id="c"),))
+    other = ChatRequest("m", (message("rainy", Role.TOOL, tool_call_id="c"),))
+    assert key_of(one).exact != key_of(other).exact
+
+
+def test_an_attachments_content_counts():
+    """Two pictures are two requests."""
+    keys = {
+        key_of(ChatRequest("m", (Message(Role.USER, (Attachment("image_url", {"url": url}),)),)))
+        for url in ("a", "b")
+    }
+    assert len(keys) == 2
+
+
+def test_the_question_is_the_text_that_is_compared():
+    """Several parts are lines of one text."""
+    two = Message(Role.USER, (Text("a"), Text("b")))
+    assert key_of(ChatRequest("m", (two,))).question == "a\nb"
+
+
+def body() -> dict:
+    """A request as JSON, with letters and numbers of several forms."""
+    return {
+        "model": "gpt-4o",
+        "messages": [
+            {"role": "system", "content": "café"},
+            {"role": "user", "content": "naïve?", "name": "Zoë"},
+        ],
+        "temperature": 0,
+        "logit_bias": {"5": 1.0, "7": -2},
+        "x_unknown": {"ä": [1, 2.0, {"b": None, "a": "é"}]},
+    }
+
+
+def key_of_bytes(data: bytes) -> CacheKey:
+    """The key of a request as it comes in."""
+    return key_of(parse_chat_request(data))
+
+
+FROM_BYTES = key_of_bytes(orjson.dumps(body()))
+
+
+def shuffled(value: object, data) -> object:
+    """The same JSON with fields in another order, other forms of letters and of numbers."""
+    if isinstance(value, dict):
+        names = data.draw(st.permutations(sorted(value)))
+        return {form_of(name, data): shuffled(value[name], data) for name in names}
+    if isinstance(value, list):
+        return [shuffled(item, data) for item in value]
+    if isinstance(value, str):
+        return form_of(value, data)
+    if isinstance(value, int | float) and value == int(value):
+        return data.draw(st.sampled_from([int(value), float(value)]))
+    return value
+
+
+def form_of(text: str, data) -> str:
+    """The same text with its accents joined to their letters, or apart."""
+    return unicodedata.normalize(data.draw(st.sampled_from(["NFC", "NFD"])), text)
+
+
+@given(st.data())
+def test_spelling_makes_no_difference(data):
+    """Field order, white space in JSON, the Unicode form and 0 or 0.0 are one request."""
+    option = data.draw(st.sampled_from([0, orjson.OPT_INDENT_2]))
+    value = shuffled(body(), data)
+    # Field names that are OpenAI's own are ASCII, so that no form can change them.
+    assert key_of_bytes(orjson.dumps(value, option=option)).exact == FROM_BYTES.exact
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(JSON)
+def test_the_canonical_form_is_its_own(value):
+    """Taken twice it is the same, so that a stored key is found again."""
+    assert canonical(canonical(value)) == canonical(value)
+
+
+@given(JSON, JSON)
+def test_different_values_have_different_scopes(one, other):
+    """An unknown field is never confused with another value of it."""
+    if orjson.dumps(canonical(one), option=orjson.OPT_SORT_KEYS) == orjson.dumps(
+        canonical(other), option=orjson.OPT_SORT_KEYS
+    ):
+        return
+    assert key_of(replace(BASE, unknown={"x": one})).scope != (
+        key_of(replace(BASE, unknown={"x": other})).scope
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [(0, False), (1, True), (0, None), (0, "0"), ([], {}), ("", None), ([1], 1), (0.1, 0.2)],
+)
+def test_values_that_python_takes_for_equal_are_told_apart(one, other):
+    """JSON's true is no 1, and an empty list is no absent one."""
+    assert key_of(replace(BASE, unknown={"x": one})) != key_of(replace(BASE, unknown={"x": other}))
+
+
+@pytest.mark.parametrize(("one", "other"), [(0, 0.0), (0, -0.0), (5, 5.0), (-3, -3.0)])
+def test_whole_numbers_have_one_form(one, other):
+    """A client that writes 0.0 asks what one that writes 0 asks."""
+    assert key_of(replace(BASE, unknown={"x": one})) == key_of(replace(BASE, unknown={"x": other}))
+
+
+def test_a_float_too_large_to_be_exact_stays_one():
+    """2⁵³ as a float need not be the number that was written."""
+    assert isinstance(canonical(2.0**53), float)
+    assert canonical(2.0**53 - 1) == 2**53 - 1
+
+
+def test_fields_that_differ_by_unicode_form_alone_both_count():
+    """Neither hides the other's value."""
+    both = {"é": 1, "e\u0301": 2}
+    assert canonical(both) == both
+    assert canonical({"e\u0301": 2}) == {"é": 2}
+
+
+def test_a_deep_body_has_a_key():
+    """What the door lets in can be keyed."""
+    deep: object = 1
+    for _ in range(120):
+        deep = [deep]
+    assert key_of(replace(BASE, unknown={"x": deep})).scope != ORIGINAL.scope
+
+
+def test_keys_are_32_bytes_that_stay_the_same_from_run_to_run():
+    """A restart finds what was stored: this value changes only with the version."""
+    plain = key_of(ChatRequest("m", (message("q"),)), Caller(), TENANT)
+    assert (len(plain.scope), len(plain.exact)) == (32, 32)
+    assert plain.exact.hex()[:16] == "089a0430ce853c56"

@@ -1,0 +1,64 @@
+"""What the tests of many rooms start from: a clock that stands still, tasks, a call, a row."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+
+import pytest
+
+from sidecar.clock import ManualClock
+from sidecar.domain import CacheControls, Call, Caller, ChatRequest, Endpoint, Message, Role, Text
+from sidecar.events import RequestRow
+from sidecar.tasks import Tasks
+from sidecar.trail import Trail
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """A clock that the test moves."""
+    return ManualClock()
+
+
+@pytest.fixture
+async def tasks() -> AsyncIterator[Tasks]:
+    """Background tasks, ended with the test."""
+    tasks = Tasks()
+    yield tasks
+    await tasks.close()
+
+
+@pytest.fixture(scope="session")
+def make_call() -> Callable[..., Call]:
+    """A call that asks `text`; other arguments are fields of its request."""
+
+    def make(
+        text: str = "How do I reset my password?",
+        *,
+        id: str = "req_1",  # noqa: A002
+        caller: Caller | None = None,
+        controls: CacheControls | None = None,
+        **request: object,
+    ) -> Call:
+        message = Message(Role.USER, (Text(text),))
+        fields = {"model": "gpt-4o", "messages": (message,), **request}
+        return Call(
+            id,
+            Endpoint.CHAT,
+            ChatRequest(**fields),
+            caller or Caller(),
+            controls or CacheControls(),
+            received_at=1_700_000_000.0,
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_row(make_call) -> Callable[..., RequestRow]:
+    """The row of an answered request, with `changes`."""
+
+    def make(status: int = 200, **changes: object) -> RequestRow:
+        return replace(Trail(make_call(), ManualClock()).close(status), **changes)
+
+    return make
