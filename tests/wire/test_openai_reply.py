@@ -1,12 +1,9 @@
 """OpenAI chat replies: nothing of a provider's is lost, and what is no answer is refused."""
 
-from contextlib import suppress
 from pathlib import Path
 
 import orjson
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from sidecar.domain import Choice, Chunk, Completion, Delta, Usage
 from sidecar.errors import (
@@ -293,42 +290,3 @@ def test_details_displace_nothing():
     error = InvalidRequestError("no luck", detail={"message": "x", "code": "x", "param": "x"})
     built = orjson.loads(build_error(error))["error"]
     assert (built["message"], built["code"], built["param"]) == ("no luck", "invalid_request", None)
-
-
-json = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text(max_size=8)
-    | st.floats(allow_nan=False, allow_infinity=False),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
-    ),
-    max_leaves=6,
-)  # fmt: skip
-spoken = st.dictionaries(
-    st.sampled_from(["role", "content", "refusal", "tool_calls", "x"]), json, max_size=3
-)
-choices = st.dictionaries(
-    st.sampled_from(["index", "finish_reason", "logprobs", "message", "delta", "x"]),
-    json | spoken,
-    max_size=3,
-)
-replies = st.dictionaries(
-    st.sampled_from(["id", "created", "model", "usage", "choices", "error", "x"]),
-    json | st.lists(choices, max_size=2),
-    max_size=4,
-)
-
-
-@given(replies)
-def test_arbitrary_replies(raw):
-    """Whatever a provider sends is refused as its fault, or can be written again."""
-    body = orjson.dumps(raw)
-    with suppress(UpstreamError):
-        build_completion(parse_completion(body))
-
-
-@given(replies)
-def test_arbitrary_chunks(raw):
-    """Whatever a provider streams is refused as its fault, or can be written again."""
-    body = orjson.dumps(raw)
-    with suppress(UpstreamError):
-        build_chunk(parse_chunk(body), include_usage=True)

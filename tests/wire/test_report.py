@@ -41,6 +41,15 @@ def test_each_row(outcome, facts, expected):
     assert status(outcome, **facts) == expected
 
 
+@pytest.mark.parametrize(
+    ("reason", "detail"),
+    [("", ""), ("é", ""), ("two words", '; detail="two words"'), ('"\\"', r'; detail="\"\\\""')],
+)
+def test_what_is_no_token_is_quoted(reason, detail):
+    """A reason of any signs is quoted, and left out where nothing of it can be."""
+    assert status(Outcome.BYPASS, reason=reason) == f"sidecar; fwd=bypass{detail}"
+
+
 @pytest.mark.parametrize("ttl_s", [float("inf"), float("-inf"), float("nan")])
 def test_no_number_no_ttl(ttl_s):
     """A time to live that is no number is left out."""
