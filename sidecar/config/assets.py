@@ -22,7 +22,10 @@ class Context(Section):
     """How much context goes to a model."""
 
     max_input_tokens: Whole | None = Field(
-        default=None, ge=1, description="Most tokens of a prompt; null: the model's own window."
+        default=None,
+        ge=1,
+        le=10**9,
+        description="Most tokens of a prompt; null: the model's own window.",
     )
     strategy: Literal["relevance"] = Field(default="relevance", description="What is kept.")
     keep_last_turns: Whole = Field(

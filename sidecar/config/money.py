@@ -59,6 +59,8 @@ class RateLimit(Section):
         default_factory=dict, description="Patterns of the calls that it counts, each value apart."
     )
     requests_per_minute: Whole | None = Field(
-        default=None, ge=1, description="Requests; null: any."
+        default=None, ge=1, le=10**9, description="Requests; null: any."
     )
-    tokens_per_minute: Whole | None = Field(default=None, ge=1, description="Tokens; null: any.")
+    tokens_per_minute: Whole | None = Field(
+        default=None, ge=1, le=10**12, description="Tokens; null: any."
+    )

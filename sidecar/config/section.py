@@ -30,7 +30,6 @@ class Section(BaseModel):
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
-        allow_inf_nan=False,
         hide_input_in_errors=True,
         validate_default=False,
     )
@@ -77,7 +76,7 @@ Number: TypeAlias = Annotated[
     BeforeValidator(_not_bool),
     PlainSerializer(_plain, return_type=int | float, when_used="json"),
 ]
-"""A finite number; `true` is none."""
+"""A number; `true` is none. Each field bounds it on both sides, which leaves out NaN."""
 
 Share: TypeAlias = Annotated[float, BeforeValidator(_not_bool), Field(ge=0, le=1)]
 """A part of a whole, 0 to 1."""

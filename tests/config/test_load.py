@@ -98,6 +98,14 @@ def test_an_override_can_mend_what_is_wrong_in_the_file(tmp_path: Path) -> None:
     assert loaded(tmp_path, "listen: {port: x}", SIDECAR__LISTEN__PORT="82").listen.port == 82
 
 
+def test_an_override_of_what_the_environment_put_in_is_told_as_itself(tmp_path: Path) -> None:
+    """Its value is the variable's, no longer the file's."""
+    text = "listen: {port: ${PORT}}"
+    (told,) = refused(tmp_path, text, PORT="x", SIDECAR__LISTEN__PORT="y")
+    assert told.startswith("SIDECAR__LISTEN__PORT: listen.port: ")
+    assert told.endswith('got "y"')
+
+
 def test_a_secret_override_is_taken_as_it_is(here: Path) -> None:
     """Text that looks like a number, or like YAML, stays that text."""
     for secret in ("0123", "a: b", "true", "#x", "&x", "*x"):

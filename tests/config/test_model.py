@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -9,8 +11,10 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from config.helpers import lines, parsed
+from sidecar.config import describe
 from sidecar.config.model import Config
 from sidecar.config.section import Section
+from sidecar.config.server import Redis
 
 # The defaults that the contract promises, in its own words.
 CONTRACT = """
@@ -103,6 +107,18 @@ def test_every_key_has_a_sentence_of_help() -> None:
     assert not silent
 
 
+def test_every_number_is_bounded_on_both_sides() -> None:
+    """So that no slip of a digit, and neither NaN nor infinity, gets through."""
+    loose = [
+        f"{section.__name__}.{key}"
+        for section in sections(Section)
+        for key, annotation in describe.fields_of(section).items()
+        if {int, float, Decimal} & set(describe.branches(annotation))
+        and not re.search("between|above .* and at most", describe.expected(annotation))
+    ]
+    assert not loose
+
+
 def test_every_default_keeps_its_own_limits() -> None:
     """A default is not validated when it is used, so it is here."""
     for section in sections(Section):
@@ -138,6 +154,18 @@ def test_secrets_are_masked_wherever_a_config_is_shown() -> None:
     token = config.admin.token
     assert token is not None
     assert token.get_secret_value() == SECRET
+
+
+def test_only_the_password_of_an_address_is_masked() -> None:
+    """Which server it is must be seen."""
+    for given, shown in (
+        (f"rediss://user:{SECRET}@host:6379/0", "rediss://**********@host:6379/0"),
+        (f"redis://a@b:{SECRET}@host", "redis://**********@host"),
+        ("redis://host:6379", "redis://host:6379"),
+    ):
+        redis = Redis.model_validate({"url": given})
+        assert redis.model_dump(mode="json")["url"] == shown
+        assert SECRET not in repr(redis)
 
 
 @pytest.mark.parametrize(
