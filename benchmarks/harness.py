@@ -128,12 +128,18 @@ def sidecar(folder: Path, upstream: Server, **cache: Any) -> Iterator[Server]:
 
 
 def load(
-    port: int, bodies: Sequence[bytes], *, connections: int = 1, requests: int = 0
+    port: int,
+    bodies: Sequence[bytes],
+    *,
+    connections: int = 1,
+    requests: int = 0,
+    headers: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Drive a server from the load's core; the figures of `benchmarks.load`."""
     command = [
         sys.executable, "-m", "benchmarks.load", "--port", str(port),
         "--connections", str(connections), "--requests", str(requests),
+        *(f"--header={header}" for header in headers),
     ]  # fmt: skip
     done = subprocess.run(
         command,

@@ -112,24 +112,26 @@ def _percentiles(seconds: list[float]) -> dict[str, float]:
     return dict(zip(("p50", "p90", "p99"), map(float, values), strict=True))
 
 
-def request_bytes(host: str, port: int, path: str, body: bytes) -> bytes:
+def request_bytes(arguments: argparse.Namespace, body: bytes) -> bytes:
     """A whole HTTP request."""
-    head = (
-        f"POST {path} HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
+    lines = (
+        f"POST {arguments.path} HTTP/1.1",
+        f"Host: {arguments.host}:{arguments.port}",
+        "Content-Type: application/json",
+        f"Content-Length: {len(body)}",
+        *arguments.header,
     )
-    return head.encode() + body
+    return "\r\n".join((*lines, "", "")).encode() + body
 
 
 async def drive(arguments: argparse.Namespace, bodies: list[bytes]) -> dict[str, object]:
     """Send everything; the figures."""
-    host, port, path = arguments.host, arguments.port, arguments.path
-    requests = [request_bytes(host, port, path, body) for body in bodies]
+    requests = [request_bytes(arguments, body) for body in bodies]
     run = Run(requests, arguments.requests or len(requests))
     loop = asyncio.get_running_loop()
     began = time.perf_counter()
     connections = [
-        (await loop.create_connection(lambda: Connection(run), host, port))[1]
+        (await loop.create_connection(lambda: Connection(run), arguments.host, arguments.port))[1]
         for _ in range(arguments.connections)
     ]
     await asyncio.gather(*(connection.closed for connection in connections))
@@ -144,6 +146,7 @@ def main() -> int:
     parser.add_argument("--path", default="/v1/chat/completions")
     parser.add_argument("--connections", type=int, default=1)
     parser.add_argument("--requests", type=int, default=0, help="0: each body once")
+    parser.add_argument("--header", action="append", default=[], help="sent with each request")
     arguments = parser.parse_args()
     bodies = [line for line in sys.stdin.buffer.read().split(b"\n") if line]
     print(json.dumps(uvloop.run(drive(arguments, bodies))))

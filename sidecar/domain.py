@@ -209,7 +209,10 @@ class Delta:
     @property
     def has_content(self) -> bool:
         """Whether a client would see something of it, beyond the role."""
-        return bool(self.text or self.refusal or self.tool_calls or self.finish or self.extra)
+        if self.text or self.refusal or self.tool_calls or self.finish:
+            return True
+        # Some servers send nulls in otherwise empty events, and facts beside the delta.
+        return any(v and not name.startswith("choice.") for name, v in self.extra.items())
 
 
 @dataclass(frozen=True, slots=True)

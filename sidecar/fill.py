@@ -73,9 +73,8 @@ class Filler:
         return Landed(completion, model, target.provider, attempts, refusal is None, refusal)
 
     async def _keep(self, asked: Question, entry: Entry) -> Reason | None:
-        # What was not read was not embedded either: the client asked for a fresh answer,
-        # not for one that is kept out of the semantic tier.
-        if asked.permission.read is Reason.NO_CACHE and asked.permission.meaning is None:
+        # What was not compared was not embedded either; others may still find it by meaning.
+        if asked.permission.meaning is None:
             await self._lookup.embed(asked)
         with asked.trail.timed("store"):
             return (

@@ -48,6 +48,10 @@ class Lookup:
         if asked.permission.meaning is not None:
             asked.trail.refused("meaning", asked.permission.meaning)
             return None
+        if asked.call.controls.max_wrong is not None:
+            # A limit that nothing here can prove yet is kept by not serving.
+            asked.trail.refused("meaning", Reason.UNPROVEN)
+            return None
         vector = await self.embed(asked)
         if vector is None:
             return None
@@ -57,8 +61,9 @@ class Lookup:
 
     async def embed(self, asked: Question) -> Vector | None:
         """Give the question its vector; None with a reason in the trail where it gets none."""
-        if asked.key.question is None:
-            return None
+        if asked.key.question is None or asked.embed_tried:
+            return asked.vector
+        asked.embed_tried = True
         try:
             with asked.trail.timed("embed"):
                 asked.vector = await self._embedder.embed(asked.key.question)

@@ -10,13 +10,14 @@ at the start of `Filler.fill`, settle at its end.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from sidecar.cache.key import cache_key
 from sidecar.cache.policy import Settings, permit
 from sidecar.domain import Call, Chunk, Outcome
-from sidecar.errors import CacheMissError, UpstreamError
+from sidecar.errors import CacheMissError, UpstreamError, UpstreamTimeoutError
 from sidecar.fill import Filler, Landed
 from sidecar.lookup import Lookup
 from sidecar.question import Question
@@ -97,11 +98,12 @@ class Pipeline:
 
     async def _take_off(self, asked: Question, flight: Flight[Chunk, Landed]) -> Reply:
         """The chunks as they come where a stream was asked for, else what lands."""
-        if asked.call.request.stream:
-            await flight.departure()
-            if flight.has_events:
-                return Reply(asked.trail, chunks=self._live(asked.trail, flight))
-        return self._landed(asked.trail, await flight.result())
+        async with patience(asked.call.timeout_s):
+            if asked.call.request.stream:
+                await flight.departure()
+                if flight.has_events:
+                    return Reply(asked.trail, chunks=self._live(asked.trail, flight))
+            return self._landed(asked.trail, await flight.result())
 
     async def _live(self, trail: Trail, flight: Flight[Chunk, Landed]) -> AsyncIterator[Chunk]:
         async for chunk in flight.events():
@@ -116,3 +118,15 @@ class Pipeline:
         trail.stored = home.stored
         trail.store_reason = home.refusal or ""
         return Reply(trail, home.completion)
+
+
+@asynccontextmanager
+async def patience(limit_s: float | None) -> AsyncIterator[None]:
+    """The caller's own limit; the flight may go on for others."""
+    try:
+        async with asyncio.timeout(limit_s):
+            yield
+    except TimeoutError:
+        raise UpstreamTimeoutError(
+            "no answer came within x-sidecar-timeout-ms", reason="timeout_client"
+        ) from None

@@ -16,7 +16,11 @@ from sidecar.trail import Trail
 
 @dataclass(slots=True)
 class Question:
-    """One call on its way. `vector` is unit length, set once the question was embedded."""
+    """One call on its way.
+
+    `vector` is unit length, set once the question was embedded; `embed_tried` tells that it
+    was tried, so that a model that fails is asked once.
+    """
 
     call: Call
     trail: Trail
@@ -25,6 +29,7 @@ class Question:
     permission: Permission
     key: CacheKey
     vector: NDArray[np.float32] | None = None
+    embed_tried: bool = False
 
     @property
     def flight_key(self) -> bytes | None:

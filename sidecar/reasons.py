@@ -32,6 +32,7 @@ class Reason(StrEnum):
     # The meaning was not compared
     NOT_A_QUESTION = "not_a_question"
     TOOLS_EXACT_ONLY = "tools_exact_only"
+    UNPROVEN = "unproven"
     TOO_LONG = "too_long"
     UNKNOWN_TOKENS = "unknown_tokens"
     EMBED_TIMEOUT = "embed_timeout"
@@ -67,6 +68,7 @@ HELP: dict[Reason, str] = {
     Reason.CACHE_UNAVAILABLE: "the cache could not be read, so the request went on as a miss",
     Reason.NOT_A_QUESTION: "the last message is not a user's text, so only equal requests match",
     Reason.TOOLS_EXACT_ONLY: "tools were offered, so only equal requests match",
+    Reason.UNPROVEN: "the client sent `x-sidecar-max-wrong`, and no limit can be proven yet",
     Reason.TOO_LONG: "the question is longer than the embedding model can see",
     Reason.UNKNOWN_TOKENS: "the embedding model has no token for a part of the question",
     Reason.EMBED_TIMEOUT: "the embedding did not come within `embedding.timeout_ms`",

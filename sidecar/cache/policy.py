@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sidecar.domain import Call, ChatRequest, Choice, Completion, Finish, SharingScope
+from sidecar.domain import Attachment, Call, ChatRequest, Choice, Completion, Finish, SharingScope
 from sidecar.reasons import Reason
 
 
@@ -31,6 +31,8 @@ class ToolPolicy(StrEnum):
 
 _CAREFUL = (Mode.SERVE, Mode.SHADOW, Mode.OFF)
 _NARROW = (SharingScope.SHARED, SharingScope.TENANT, SharingScope.USER)
+# Parts that are text with something beside it: no medium, but no plain question either.
+_TEXT_KINDS = ("text", "refusal")
 _REGULAR = (Finish.STOP, Finish.TOOL_CALLS, Finish.FUNCTION_CALL)
 _CUT_SHORT = {
     Finish.LENGTH.value: Reason.TRUNCATED,
@@ -139,7 +141,11 @@ def _has_media(request: ChatRequest) -> bool:
     spoken = request.parameters.get("audio") or "audio" in (
         request.parameters.get("modalities") or ()
     )
-    return bool(spoken) or any(message.has_attachment for message in request.messages)
+    return bool(spoken) or any(
+        isinstance(part, Attachment) and part.kind not in _TEXT_KINDS
+        for message in request.messages
+        for part in message.content
+    )
 
 
 def why_unstorable(completion: Completion, settings: Settings) -> Reason | None:
