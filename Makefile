@@ -46,6 +46,7 @@ format: $(VENV)/.dev ## Format and fix what can be fixed
 bench: $(VENV)/.dev ## Measure; tables on the terminal
 	$(BIN)/python -m benchmarks.bench_embed $(ARGS)
 	$(BIN)/python -m benchmarks.bench_overhead $(ARGS)
+	$(BIN)/python -m benchmarks.bench_footprint $(ARGS)
 
 lock: $(VENV)/.dev ## Write the hash locks anew from pyproject.toml
 	$(BIN)/pip install --quiet uv

@@ -32,6 +32,7 @@ class Server:
     port: int
     process: subprocess.Popen[bytes]
     ready_s: float
+    admin_port: int = 0
 
     def resident_mb(self) -> float:
         """Resident memory in megabytes (10⁶ bytes)."""
@@ -124,7 +125,7 @@ def sidecar(folder: Path, upstream: Server, **cache: Any) -> Iterator[Server]:
     with server(
         ["sidecar", "serve", "--config", str(file)], admin, SERVER_CORE, path="/readyz"
     ) as s:
-        yield Server(port, s.process, s.ready_s)
+        yield Server(port, s.process, s.ready_s, admin)
 
 
 def load(
