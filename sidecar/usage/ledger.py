@@ -26,6 +26,12 @@ from sidecar.usage import rows
 BATCH_S = 0.25
 MAX_PENDING = 50_000
 SWEEP_S = 600.0
+# A damaged schema can make Python's binding fail to decode SQLite's own message.
+_FAILURES = (sqlite3.Error, OSError, ValueError)
+_PASSING = frozenset({
+    sqlite3.SQLITE_PERM, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN,
+})  # fmt: skip
 _log = logging.getLogger(__name__)
 
 
@@ -42,6 +48,7 @@ class RequestLedger:
         self._news = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="request-ledger", daemon=True)
+        self._damaged = threading.Event()
         self._swept_at = float("-inf")
         self.dropped = 0
         self.failing = False
@@ -74,10 +81,10 @@ class RequestLedger:
         try:
             with self._connected() as connection:
                 values = connection.execute(rows.SELECT, (request_id,)).fetchone()
-        except sqlite3.Error as error:
+            return rows.to_record(values) if values else None
+        except _FAILURES as error:
             self._complain(error)
             return None
-        return rows.to_record(values) if values else None
 
     async def close(self) -> None:
         """Write what is pending and stop."""
@@ -87,28 +94,52 @@ class RequestLedger:
             await asyncio.to_thread(self._thread.join, 5.0)
 
     def _run(self) -> None:
-        while not self._stop.is_set():
+        self._check()
+        stopping = False
+        while not stopping:
             self._news.wait()
-            self._stop.wait(BATCH_S)
+            # Read before the batch is taken: the last one holds all that came before `close`.
+            stopping = self._stop.wait(BATCH_S)
             self._news.clear()
             self._write_batch()
+
+    def _check(self) -> None:
+        """Find damage before the first batch, that writing might not meet."""
+        try:
+            with self._connected() as connection:
+                verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+                connection.execute(rows.SELECT, ("",))
+            if verdict != "ok":
+                raise sqlite3.DatabaseError(verdict)
+        except _FAILURES as error:
+            self._complain(error)
 
     def _write_batch(self) -> None:
         with self._lock:
             batch = dict(self._pending)
+        if not batch and not self._damaged.is_set():
+            return
         try:
-            with self._connected() as connection, connection:
-                connection.executemany(rows.INSERT, map(rows.to_values, batch.values()))
-                self._sweep(connection)
+            lost = self._write(list(batch.values()))
             self.failing = False
-        except (sqlite3.Error, OSError) as error:
-            self.dropped += len(batch)
+        except _FAILURES as error:
+            lost = len(batch)
             self._complain(error)
         # Taken out only now, so that a row is found at every moment.
         with self._lock:
+            self.dropped += lost
             for request_id, row in batch.items():
                 if self._pending.get(request_id) is row:
                     del self._pending[request_id]
+
+    def _write(self, batch: list[RequestRow]) -> int:
+        """Write the rows; how many of them SQLite can't hold."""
+        if self._damaged.is_set():
+            self._set_aside()
+        with self._connected() as connection, connection:
+            lost = sum(not _insert(connection, row) for row in batch)
+            self._sweep(connection)
+        return lost
 
     def _sweep(self, connection: sqlite3.Connection) -> None:
         now = self._clock.now()
@@ -128,11 +159,11 @@ class RequestLedger:
         if fresh:
             self._path.touch(mode=0o600)
         with closing(sqlite3.connect(self._path, timeout=2.0)) as connection:
-            if fresh or not connection.execute("PRAGMA user_version").fetchone()[0]:
-                connection.execute("PRAGMA journal_mode=WAL")
-                connection.execute(rows.CREATE)
-                connection.execute(rows.CREATE_INDEX)
-                connection.execute(f"PRAGMA user_version={rows.SCHEMA_VERSION}")
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            if not version:
+                _create(connection)
+            elif version != rows.SCHEMA_VERSION:
+                raise sqlite3.DatabaseError(f"its schema is of version {version}")
             connection.execute("PRAGMA synchronous=NORMAL")
             yield connection
 
@@ -141,15 +172,40 @@ class RequestLedger:
         if not self.failing:
             self.failing = True
             _log.error("the request ledger can't be used (%s); rows are dropped", error)
-        # A full disk or a locked file is an OperationalError and may pass; damage doesn't.
-        damage = isinstance(error, sqlite3.DatabaseError)
-        if damage and not isinstance(error, sqlite3.OperationalError):
-            self._set_aside()
+        if _is_damage(error):
+            self._damaged.set()
+            self._news.set()
 
     def _set_aside(self) -> None:
+        """Keep the damaged file under another name. The thread's work, for it alone writes."""
         aside = self._path.with_name(f"{self._path.name}.damaged-{int(self._clock.now())}")
         for suffix in ("", "-wal", "-shm"):
             part = Path(f"{self._path}{suffix}")
             if part.exists():
                 part.replace(f"{aside}{suffix}")
+        self._damaged.clear()
         _log.error("the request ledger is damaged; it is kept as %s and a new one begins", aside)
+
+
+def _is_damage(error: Exception) -> bool:
+    """Whether the file itself is at fault: a full disk or a locked file may pass."""
+    if isinstance(error, OSError):
+        return False
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+    return code & 0xFF not in _PASSING
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute(rows.CREATE)
+    connection.execute(rows.CREATE_INDEX)
+    connection.execute(f"PRAGMA user_version={rows.SCHEMA_VERSION}")
+
+
+def _insert(connection: sqlite3.Connection, row: RequestRow) -> bool:
+    """Write one row; one that can't be written must not cost the others."""
+    try:
+        connection.execute(rows.INSERT, rows.to_values(row))
+    except (TypeError, ValueError, OverflowError):
+        return False
+    return True

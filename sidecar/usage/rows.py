@@ -9,6 +9,7 @@ import orjson
 
 from sidecar.domain import Json
 from sidecar.events import RequestRow
+from sidecar.wire.body import dump
 
 SCHEMA_VERSION = 1
 _JSON = frozenset({"attempts", "decisions", "stages_ms"})
@@ -33,8 +34,7 @@ SELECT = "SELECT * FROM requests WHERE id = ?"
 def to_values(row: RequestRow) -> tuple[Json, ...]:
     """The row's values in the order of `NAMES`."""
     return tuple(
-        orjson.dumps(getattr(row, name)).decode() if name in _JSON else getattr(row, name)
-        for name in NAMES
+        dump(getattr(row, name)).decode() if name in _JSON else getattr(row, name) for name in NAMES
     )
 
 
