@@ -19,6 +19,7 @@ from sidecar.providers.transport import Transport
 from .asking import COMPLETION, EVENT, KEY, PATIENT, asks, provider, read_stream
 from .faults import FaultServer, chunk, closes, drips, event_stream, replies, resets, whole
 
+LONG = orjson.dumps({"error": "x" * 65536})
 REFUSAL = b'{"error": {"message": "no", "type": "invalid_request_error"}}'
 
 
@@ -104,7 +105,7 @@ async def test_chunks_come_as_they_are_sent(transport: Transport) -> None:
 
 async def test_after_the_first_event_only_the_total_counts(transport: Transport) -> None:
     """A slow reader, or a slow second token, is not a slow first one."""
-    timeouts = Timeouts(connect_s=5, first_token_s=0.2, total_s=0.4)
+    timeouts = Timeouts(connect_s=5, first_token_s=0.5, total_s=0.8)
     start = event_stream(EVENT, end=False)
 
     async def behave(reader: object, writer: object) -> None:
@@ -191,7 +192,7 @@ async def test_the_callers_fault_is_passed_on(status: int, transport: Transport)
 
 
 @pytest.mark.parametrize(
-    "body", [b"<html>", b"", b"[1]", b"{" * 200, b'{"a": "' + KEY.encode() + b'"}', b" " * 65537]
+    "body", [b"<html>", b"", b"[1]", b"{" * 200, b'{"a": "' + KEY.encode() + b'"}', LONG]
 )
 async def test_a_refusal_that_can_not_be_shown_is_replaced(
     body: bytes, transport: Transport

@@ -83,7 +83,7 @@ async def test_a_server_that_accepts_nobody_is_timeout_connect(transport: Transp
             filler.connect_ex(deaf.getsockname())
         url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
         with pytest.raises(UpstreamTimeoutError) as raised:
-            await provider(url, transport).complete(asks(), "m", HURRIED)
+            await provider(url, transport).complete(asks(), "m", Timeouts(connect_s=0.05))
         for filler in fillers:
             filler.close()
     assert raised.value.reason == "timeout_connect"
@@ -258,8 +258,8 @@ async def test_a_post_is_not_sent_again_on_a_dead_connection(transport: Transpor
 
 
 async def test_connections_are_used_again(transport: Transport) -> None:
-    """Whole answers and streams leave a connection that the next call takes."""
-    done = replies(event_stream(b"[DONE]"))
+    """Also when the end of a stream's body comes later than the end of its answer."""
+    done = drips(event_stream(b"[DONE]"))
     answers = iter([replies(whole(COMPLETION)), done, done, replies(whole(COMPLETION))])
 
     async def behave(reader: object, writer: object) -> None:
