@@ -11,7 +11,7 @@ Nothing of a request may be lost here: what no field names stands in an `extra` 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeAlias
 
@@ -262,6 +262,10 @@ class CacheControls:
     max_wrong: float | None = None
 
 
+NOBODY = Caller()
+NO_CONTROLS = CacheControls()
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One request with all that decides what happens to it. Times are Unix seconds."""
@@ -269,8 +273,8 @@ class Call:
     id: str
     endpoint: Endpoint
     request: ChatRequest
-    caller: Caller = field(default_factory=Caller)
-    controls: CacheControls = field(default_factory=CacheControls)
+    caller: Caller = NOBODY
+    controls: CacheControls = NO_CONTROLS
     received_at: float = 0.0
     timeout_s: float | None = None
     route: str | None = None

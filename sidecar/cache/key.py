@@ -15,6 +15,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from hashlib import sha256
+from operator import attrgetter
 
 import orjson
 
@@ -46,11 +47,16 @@ class Scope:
 
     def record(self) -> dict[str, Json]:
         """By field name, in canonical form."""
-        return {item.name: canonical(getattr(self, item.name)) for item in fields(self)}
+        values = zip(_FIELDS, _values(self), strict=True)
+        return {name: canonical(value) if value else value for name, value in values}
 
     def digest(self) -> bytes:
         """32 bytes, equal exactly when two scopes are."""
         return _digest({"version": VERSION, "scope": self.record()})
+
+
+_FIELDS = tuple(item.name for item in fields(Scope))
+_values = attrgetter(*_FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +99,9 @@ def cache_key(
         context_digest=context_digest,
         system=turns[:leading],
         turns=turns[leading:],
-        tools=list(call.request.tools),
-        parameters=dict(call.request.parameters),
-        unknown=dict(call.request.unknown),
+        tools=call.request.tools or [],
+        parameters=call.request.parameters or {},
+        unknown=call.request.unknown or {},
     ).digest()
     exact = _digest({"version": VERSION, "scope": scope.hex(), "question": canonical(list(texts))})
     return CacheKey(scope, exact, "\n".join(texts) if asks else None)
@@ -105,12 +111,12 @@ def canonical(value: Json) -> Json:
     """The one form of all values that mean the same."""
     if isinstance(value, str):
         return value if value.isascii() else unicodedata.normalize("NFC", value)
-    if isinstance(value, float):
-        return int(value) if value.is_integer() and abs(value) < _EXACT_WHOLE else value
-    if isinstance(value, Mapping):
-        return _canonical_object(value)
     if isinstance(value, (list, tuple)):
         return [canonical(item) for item in value]
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) < _EXACT_WHOLE else value
+    if isinstance(value, (dict, Mapping)):  # dict first: the answer of an ABC takes longer
+        return _canonical_object(value)
     return value
 
 

@@ -83,7 +83,9 @@ def more_careful(first: Mode, second: Mode) -> Mode:
 
 def sharing_of(call: Call, settings: Settings) -> SharingScope:
     """Among whom the answer is shared: the narrower of what config and client say."""
-    asked = call.controls.scope or settings.sharing
+    asked = call.controls.scope
+    if asked is None:
+        return settings.sharing
     return max(asked, settings.sharing, key=_NARROW.index)
 
 
@@ -107,19 +109,30 @@ def permit(call: Call, settings: Settings) -> Permission:
 
 def why_bypass(call: Call, settings: Settings, sharing: SharingScope) -> Reason | None:
     """Why a call is neither read from nor written to the cache."""
-    request, parameters = call.request, call.request.parameters
-    tools_off = settings.tools is ToolPolicy.OFF
-    refusals = (
-        (settings.mode is Mode.OFF, Reason.MODE_OFF),
-        (call.controls.no_store, Reason.NO_STORE),
-        ((parameters.get("temperature") or 0) > settings.max_temperature, Reason.TEMPERATURE),
-        ((parameters.get("n") or 1) > 1, Reason.SEVERAL_CHOICES),
-        (parameters.get("logprobs") or parameters.get("top_logprobs"), Reason.LOGPROBS),
-        (_has_media(request), Reason.MEDIA),
-        (tools_off and offers_tools(request), Reason.TOOLS),
-        (sharing is SharingScope.USER and not call.caller.user, Reason.NO_USER),
-    )
-    return next((reason for refused, reason in refusals if refused), None)
+    if settings.mode is Mode.OFF:
+        return Reason.MODE_OFF
+    if call.controls.no_store:
+        return Reason.NO_STORE
+    if sharing is SharingScope.USER and not call.caller.user:
+        return Reason.NO_USER
+    if settings.tools is ToolPolicy.OFF and offers_tools(call.request):
+        return Reason.TOOLS
+    return _why_uncacheable(call.request, settings.max_temperature)
+
+
+def _why_uncacheable(request: ChatRequest, max_temperature: float) -> Reason | None:
+    """What in the request itself forbids it."""
+    if _has_media(request):
+        return Reason.MEDIA
+    parameters = request.parameters
+    if not parameters:
+        return None
+    if (parameters.get("temperature") or 0) > max_temperature:
+        return Reason.TEMPERATURE
+    if (parameters.get("n") or 1) > 1:
+        return Reason.SEVERAL_CHOICES
+    asks_logprobs = parameters.get("logprobs") or parameters.get("top_logprobs")
+    return Reason.LOGPROBS if asks_logprobs else None
 
 
 def why_not_by_meaning(request: ChatRequest) -> Reason | None:

@@ -19,7 +19,12 @@ from sidecar.web.checks import read_json_body
 from sidecar.web.errors import error_response
 from sidecar.web.heads import base_head, reply_head
 from sidecar.web.streams import replayed, write_live
-from sidecar.wire.headers import read_caller, read_controls, read_timeout_s, read_trace_parent
+from sidecar.wire.headers import (
+    read_caller,
+    read_controls,
+    read_timeout_s,
+    read_trace_parent,
+)
 from sidecar.wire.openai_reply import build_completion
 from sidecar.wire.openai_request import parse_chat_request
 
@@ -74,13 +79,15 @@ class ChatEndpoint:
         async with self._pipeline.answer(call, trail) as reply:
             return await self._respond(http, reply)
 
-    def _read(self, call: Call, headers: Mapping[str, str], body: bytes) -> Call:
+    def _read(self, unread: Call, headers: Mapping[str, str], body: bytes) -> Call:
         request = parse_chat_request(body)
-        return replace(
-            call,
-            request=request,
+        return Call(
+            unread.id,
+            unread.endpoint,
+            request,
             caller=read_caller(headers, request.labels, self._settings.tag_defaults),
             controls=read_controls(headers),
+            received_at=unread.received_at,
             timeout_s=read_timeout_s(headers),
             trace_parent=read_trace_parent(headers),
         )
