@@ -198,7 +198,8 @@ def _is_damage(error: Exception) -> bool:
 def _create(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute(rows.CREATE)
-    connection.execute(rows.CREATE_INDEX)
+    for index in rows.CREATE_INDEXES:
+        connection.execute(index)
     connection.execute(f"PRAGMA user_version={rows.SCHEMA_VERSION}")
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
+from collections.abc import Sequence
 from dataclasses import fields
+from operator import attrgetter
 
 import orjson
 
@@ -22,23 +23,31 @@ NAMES = tuple(name for name, _ in _COLUMNS)
 
 CREATE = f"""
 CREATE TABLE IF NOT EXISTS requests (
-    {", ".join(f'"{name}" {kind}' for name, kind in _COLUMNS)},
-    PRIMARY KEY (id)
-) WITHOUT ROWID
+    {", ".join(f'"{name}" {kind}' for name, kind in _COLUMNS)}
+)
 """
-CREATE_INDEX = "CREATE INDEX IF NOT EXISTS requests_by_time ON requests (started_at)"
+# Rows are appended in the order of their coming; only the small index is written at random.
+CREATE_INDEXES = (
+    "CREATE UNIQUE INDEX IF NOT EXISTS requests_by_id ON requests (id)",
+    "CREATE INDEX IF NOT EXISTS requests_by_time ON requests (started_at)",
+)
 INSERT = f"INSERT OR REPLACE INTO requests VALUES ({', '.join('?' * len(NAMES))})"  # noqa: S608
 SELECT = "SELECT * FROM requests WHERE id = ?"
 
 
-def to_values(row: RequestRow) -> tuple[Json, ...]:
+_values = attrgetter(*NAMES)
+_JSON_PLACES = tuple(place for place, name in enumerate(NAMES) if name in _JSON)
+
+
+def to_values(row: RequestRow) -> list[Json]:
     """The row's values in the order of `NAMES`."""
-    return tuple(
-        dump(getattr(row, name)).decode() if name in _JSON else getattr(row, name) for name in NAMES
-    )
+    values = list(_values(row))
+    for place in _JSON_PLACES:
+        values[place] = dump(values[place]).decode()
+    return values
 
 
-def to_record(values: sqlite3.Row | tuple[Json, ...]) -> dict[str, Json]:
+def to_record(values: Sequence[Json]) -> dict[str, Json]:
     """Stored values as JSON tells them."""
     record = dict(zip(NAMES, values, strict=True))
     for name in _JSON:
