@@ -1,10 +1,12 @@
 """What goes first when the cache is full: pure bookkeeping over slot numbers.
 
-GreedyDual-Size (Cao & Irani, "Cost-Aware WWW Proxy Caching Algorithms", USENIX 1997):
-an entry's rank is the clock plus its credit, what one hit saves for each byte it takes.
-A use renews the rank; the lowest goes, and the clock moves up to the rank it had, so that
-what is dear but unused ages too. Here the clock also moves by one with every use, far
-less than a usual credit, so that among equals the least recently used goes first.
+GreedyDual-Size (Cao & Irani, "Cost-Aware WWW Proxy Caching Algorithms", USENIX 1997) with
+frequency (Cherkasova, HPL-98-69R1): an entry's rank is the clock plus its credit times its
+uses. Credit is what one hit saves for each byte that the entry takes. A use renews the
+rank; the lowest goes, and the clock moves up to the rank it had, so that what is dear but
+unused ages too. Two liberties: credits are rounded to powers of two, and the clock also
+moves by one with every use, so that among near equals the least recently used goes first
+(a difference of one byte would decide otherwise).
 
 The heap holds one integer an entry, rank and slot packed into it. A use does not touch it:
 ranks only grow, so a stale item lies too near the top and is put right when it gets there.
@@ -22,7 +24,8 @@ from enum import StrEnum
 from heapq import heapify, heappop, heappush
 
 _SCALE = 1 << 24  # credit of one millisecond a byte; one use is 1
-_CREDIT_MAX = 1 << 40  # ranks stay within 63 bits for 2^23 turnovers of the dearest entries
+_CREDIT_MAX = 1 << 40  # ranks stay within 63 bits for 2^19 turnovers of the dearest entries
+_USES_MAX = 16  # what was popular once must be able to age
 _VALUE_MAX = 1e9
 _SLOT_BITS = 32
 _SLOT_MASK = (1 << _SLOT_BITS) - 1
@@ -50,9 +53,11 @@ class Caps:
 
 
 def credit(value: float, size: int) -> int:
-    """What one hit saves for each byte, scaled to an integer ≥ 1; NaN counts as nothing."""
+    """What one hit saves for each byte: a power of two ≥ 1; NaN counts as nothing."""
     saved = min(value, _VALUE_MAX) if value > 0 else 0.0
-    return min(_CREDIT_MAX, 1 + int(saved * _SCALE / max(size, 1)))
+    # Doubled steps begin at √½ of a power, so that round figures don't stand on an edge.
+    exact = 1 + int(saved * _SCALE * 2**0.5 / max(size, 1))
+    return min(_CREDIT_MAX, 1 << exact.bit_length() - 1)
 
 
 class Ranking:
@@ -62,10 +67,11 @@ class Ranking:
         self._clock = 0
         self._live = 0
         self._heap: list[int] = []
-        # By slot: the rank now, the rank in the heap, and the credit a use renews.
+        # By slot: the rank now, the rank in the heap, the credit, and the uses so far.
         self._ranks = array("q")
         self._queued = array("q")
         self._credits = array("q")
+        self._uses = array("B")
 
     def __len__(self) -> int:
         return self._live
@@ -81,7 +87,9 @@ class Ranking:
             self._ranks.append(0)
             self._queued.append(_NOT_QUEUED)
             self._credits.append(0)
+            self._uses.append(0)
         self._credits[slot] = credit(value, size)
+        self._uses[slot] = 0
         self._live += 1
         self.touch(slot)
         self._push(slot)
@@ -89,7 +97,8 @@ class Ranking:
     def touch(self, slot: int) -> None:
         """The entry was used."""
         self._clock += 1
-        self._ranks[slot] = self._clock + self._credits[slot]
+        uses = self._uses[slot] = min(self._uses[slot] + 1, _USES_MAX)
+        self._ranks[slot] = self._clock + self._credits[slot] * uses
 
     def remove(self, slot: int) -> None:
         """Rank this slot no longer; nothing happens where it isn't ranked."""

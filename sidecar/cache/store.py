@@ -216,7 +216,7 @@ class Store:
         """See EntryStore."""
         with suppress(RuntimeError):  # closed before
             await self._in_thread(self._close)
-        self._thread.shutdown(wait=False)
+        self._thread.shutdown()
 
     def _close(self) -> None:
         self._writer.close()

@@ -1,0 +1,103 @@
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.cache.rows import (
+    DamagedRowError,
+    decode_entry,
+    decode_vector,
+    encode_entry,
+    encode_vector,
+    pack_tags,
+    unpack_tags,
+)
+from sidecar.cache.slots import Place
+from sidecar.domain import Choice, Completion
+from tests.cache.making import completion, digest, entry, vector
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+
+
+@given(TEXT, TEXT, st.lists(TEXT, max_size=4), st.floats(0, 2e9), st.floats(0, 1e6))
+def test_entry_comes_back(
+    question: str, answer: str, tags: list[str], expires_at: float, value: float
+) -> None:
+    """What is written is what is read, whatever the text."""
+    kept = entry(
+        question=question, completion=completion(answer), tags=tuple(tags), expires_at=expires_at,
+        value=value,
+    )  # fmt: skip
+    assert decode_entry(encode_entry(3, kept, 10), Place(3, kept.key)) == kept
+
+
+@pytest.mark.parametrize("column", range(18))
+def test_changed_column_is_damage(column: int) -> None:
+    """A change in any column, the seal included, is noticed."""
+    kept = entry(tags=("a",), prompt="p@1")
+    record = list(encode_entry(3, kept, 10))
+    match record[column]:
+        case bytes() as raw:
+            record[column] = bytes([raw[0] ^ 1]) + raw[1:]
+        case str() as text:
+            record[column] = text + "x"
+        case number:
+            record[column] = number + 1
+    with pytest.raises(DamagedRowError):
+        decode_entry(record, Place(3, kept.key))
+
+
+def test_any_flipped_bit_of_a_vector_is_damage() -> None:
+    """A vector in which one bit differs is not used."""
+    draw = random.Random(5)  # noqa: S311 - no secret
+    kept = entry()
+    record = encode_vector(3, kept, "mini", vector("a").tobytes())
+    for _ in range(100):
+        flipped = bytearray(record[4])
+        flipped[draw.randrange(len(flipped))] ^= 1 << draw.randrange(8)
+        with pytest.raises(DamagedRowError):
+            decode_vector((*record[:4], bytes(flipped), record[5]))
+
+
+@pytest.mark.parametrize("place", [Place(4, entry().key), Place(3, digest("other"))])
+def test_row_of_another_entry_is_damage(place: Place) -> None:
+    """A whole row that stands where another was expected is no answer either."""
+    with pytest.raises(DamagedRowError):
+        decode_entry(encode_entry(3, entry(), 10), place)
+
+
+def test_moved_text_is_damage() -> None:
+    """Text that moves from one column to the next changes the seal."""
+    kept = entry(tenant="ab", user="c")
+    record = list(encode_entry(3, kept, 10))
+    record[8:10] = ["a", "bc"]
+    with pytest.raises(DamagedRowError):
+        decode_entry(record, Place(3, kept.key))
+
+
+def test_lost_column_is_damage() -> None:
+    """NULL where something was written is noticed."""
+    record = list(encode_entry(3, entry(), 10))
+    record[4] = None
+    with pytest.raises(DamagedRowError):
+        decode_entry(record, Place(3, entry().key))
+
+
+def test_vector_names_its_entry() -> None:
+    """A vector's row says whose it is."""
+    row = decode_vector(encode_vector(3, entry(), "mini", b"abcd"))
+    assert (row.place, row.scope, row.vector) == (Place(3, entry().key), entry().scope, b"abcd")
+
+
+def test_text_without_utf8_is_refused() -> None:
+    """A lone surrogate is an error when it is written, not when it is read."""
+    answer = Completion("i", 1, "m", (Choice(0, "\ud800", "stop"),))
+    with pytest.raises((TypeError, ValueError)):
+        encode_entry(3, entry(completion=answer), 10)
+
+
+@given(st.lists(st.text("a\\n\n", max_size=6), max_size=5))
+def test_tags_come_back(tags: list[str]) -> None:
+    """Tags with line ends and backslashes are what they were."""
+    assert unpack_tags(pack_tags(tags)) == tuple(tags)

@@ -1,0 +1,118 @@
+import pytest
+
+from sidecar.cache.eviction import Caps, EvictionReason
+from sidecar.cache.exact import ExactTier
+from sidecar.cache.reader import Listed
+from sidecar.cache.semantic import SemanticTier
+from sidecar.cache.shelf import Shelf
+from sidecar.cache.slots import Place
+from sidecar.cache.store import NoStore
+from sidecar.events import EntriesEvicted, Event, Observers
+from tests.cache.making import DIMENSION, NOW, digest, entry, noise, vector
+
+
+class Shelves:
+    """A shelf over memory alone, with what it stands on."""
+
+    def __init__(self, **caps: int) -> None:
+        self.told: list[Event] = []
+        self.exact = ExactTier()
+        self.semantic = SemanticTier(DIMENSION)
+        observers = Observers(self.told.append)
+        self.shelf = Shelf(self.exact, self.semantic, NoStore(), Caps(**caps), observers)
+
+
+def test_entry_is_in_every_tier() -> None:
+    """An entry with a vector is found by key and by meaning."""
+    made = Shelves()
+    assert made.shelf.put(entry(), vector())
+    assert (entry().key in made.exact.slots, len(made.semantic)) == (True, 1)
+
+
+def test_evicted_entry_is_in_no_tier() -> None:
+    """Beyond the number of entries the cheapest leaves every tier, and observers hear it."""
+    made = Shelves(max_entries=2)
+    for word, value in [("a", 500.0), ("b", 1.0), ("c", 500.0)]:
+        made.shelf.put(entry(word, value=value), vector(word))
+    assert entry("b").key not in made.exact.slots
+    assert (len(made.exact), len(made.semantic), len(made.exact.bodies)) == (2, 2, 2)
+    assert made.told == [EntriesEvicted("entries", 1)]
+
+
+def test_memory_is_bounded() -> None:
+    """However much is put, entries and vectors stay under the cap for memory."""
+    made = Shelves(max_memory_bytes=100_000)
+    for word in range(500):
+        made.shelf.put(entry(word, text=noise(word, 1000)), vector(word))
+        assert made.shelf.memory_bytes <= 100_000
+    assert made.shelf.evictions["memory"] > 400
+
+
+def test_bodies_leave_before_entries() -> None:
+    """Where the store has the bodies, they make room; no entry is lost."""
+    made = Shelves(max_memory_bytes=300_000)
+    for word in range(100):
+        made.shelf.put(entry(word, text=noise(word, 5000)), None)
+        made.shelf.mark_saved([Place(word + 1, entry(word).key)])
+    assert (len(made.exact), made.shelf.evictions) == (100, {})
+    assert len(made.exact.bodies) < 100
+    assert made.shelf.memory_bytes <= 300_000
+
+
+def test_vectors_do_not_crowd_out_all_bodies() -> None:
+    """Where vectors alone would fill the memory, entries go, so that hits need no disk."""
+    made = Shelves(max_memory_bytes=200_000)
+    for word in range(500):
+        made.shelf.put(entry(word), vector(word))
+        made.shelf.mark_saved([Place(word + 1, entry(word).key)])
+    assert made.exact.bodies.bytes > 200_000 // 10
+    assert made.shelf.memory_bytes <= 200_000
+
+
+@pytest.mark.parametrize(
+    "caps", [{"max_entries": 0}, {"max_memory_bytes": 8000}, {"max_disk_bytes": 8000}]
+)
+def test_entry_beyond_a_cap_is_refused(caps: dict[str, int]) -> None:
+    """What would need most of a cap for itself is not taken in, and evicts nobody."""
+    made = Shelves(**caps)
+    assert not made.shelf.put(entry(text=noise(1, 2000)), None)
+    assert (len(made.exact), made.told) == (0, [])
+
+
+def test_same_key_is_replaced() -> None:
+    """A newer answer takes the place of the older in every tier."""
+    made = Shelves()
+    made.shelf.put(entry(text="old"), vector())
+    made.shelf.put(entry(text="new"), None)
+    assert made.exact.bodies.get(entry().key) == entry(text="new")
+    assert (len(made.exact), len(made.semantic), made.told) == (1, 0, [])
+
+
+def test_entry_without_question_is_not_indexed() -> None:
+    """What only an equal request may get has no vector."""
+    made = Shelves()
+    made.shelf.put(entry(question=""), vector())
+    assert (len(made.exact), len(made.semantic)) == (1, 0)
+
+
+def test_of_two_on_disk_the_newer_is_listed() -> None:
+    """Where two rows have one key, the higher row counts, whichever is read first."""
+    for rows in [(1, 2), (2, 1)]:
+        made = Shelves()
+        for row in rows:
+            made.shelf.enlist(Listed(Place(row, digest("k")), NOW, 1.0, 10))
+        assert made.exact.slots.place(0) == Place(2, digest("k"))
+
+
+def test_lost_disk_leaves_what_is_in_memory() -> None:
+    """When the disk loses everything, whole entries stay and the rest is named."""
+    made = Shelves()
+    made.shelf.enlist(Listed(Place(1, digest("k")), NOW, 1.0, 10))
+    made.shelf.start_at(2)
+    made.shelf.put(entry(), vector())
+    handles = made.shelf.lose_disk()
+    made.shelf.lose(
+        [slot for h in handles if (slot := made.exact.slots.from_handle(h)) is not None]
+    )
+    assert (digest("k") in made.exact.slots, entry().key in made.exact.slots) == (False, True)
+    assert made.told == [EntriesEvicted(EvictionReason.DAMAGED.value, 1)]
