@@ -6,6 +6,7 @@ which holds none.
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from datetime import UTC, datetime
@@ -32,7 +33,11 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return orjson.dumps(line, default=str).decode()
+        try:
+            return orjson.dumps(line, default=str).decode()
+        except TypeError:  # half a character, or an integer of more than 64 bits
+            text = json.dumps(line, default=str, ensure_ascii=False)
+            return text.encode(errors="replace").decode()
 
 
 def set_up(log_format: str, level: str, stream: TextIO = sys.stderr) -> None:
@@ -45,6 +50,16 @@ def set_up(log_format: str, level: str, stream: TextIO = sys.stderr) -> None:
         else JsonFormatter()
     )
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.getLogger("aiohttp.server").addFilter(without_client_bytes)
+
+
+def without_client_bytes(record: logging.LogRecord) -> bool:
+    """Keep the line and drop the quote: aiohttp shows what it can't parse, maybe a prompt."""
+    kind = record.exc_info[0] if record.exc_info else None
+    if kind is not None and kind.__module__ == "aiohttp.http_exceptions":
+        record.exc_info = record.exc_text = None
+        record.msg, record.args = f"a request that is no HTTP was refused ({kind.__name__})", ()
+    return True
 
 
 def log_request(event: Event) -> None:

@@ -138,5 +138,5 @@ class Metrics:
             ("cached_input", row.cached_input_tokens),
             ("reasoning", row.reasoning_tokens),
         ):
-            if tokens:
+            if tokens and tokens > 0:
                 self._tokens.labels(model, department, kind).inc(tokens)

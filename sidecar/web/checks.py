@@ -48,7 +48,7 @@ def host_name(host: str) -> str:
     """A Host header without its port, in lower case; an IPv6 address keeps its brackets."""
     name = host.lower()
     if name.startswith("["):
-        return name.partition("]")[0] + "]"
+        return "".join(name.partition("]")[:2])
     return name.partition(":")[0]
 
 
