@@ -24,7 +24,6 @@ from sidecar.events import Observers
 from sidecar.fill import Filler
 from sidecar.lookup import Lookup
 from sidecar.observe.lag import LoopLag
-from sidecar.observe.log import log_request
 from sidecar.observe.metrics import Metrics
 from sidecar.operations import Operations
 from sidecar.pipeline import Pipeline
@@ -65,7 +64,7 @@ class Sidecar:
             retention_s=config.usage.retention_s,
             max_rows=config.usage.max_rows,
         )
-        self.observers = Observers(self.metrics.observe, self.ledger.observe, log_request)
+        self.observers = Observers(self.metrics.observe, self.ledger.observe)
         self.cache = Cache(
             path=state.path / "cache.sqlite",
             embedding_model=self.embedder.model_id,

@@ -23,6 +23,7 @@ from sidecar.config import Config
 from sidecar.config.address import url_of
 from sidecar.errors import ConfigError
 from sidecar.observe import log
+from sidecar.observe.request_log import RequestLog
 from sidecar.startup import block
 from sidecar.state import StateDir
 
@@ -56,6 +57,12 @@ async def _serve(config: Config) -> None:
         addresses = (url_of(*data.getsockname()[:2]), url_of(*admin.getsockname()[:2]))
         state = stack.enter_context(StateDir(config.state_dir, addresses))
         sidecar = Sidecar(config, state)
+        if config.log.level in ("debug", "info"):
+            requests = RequestLog(
+                sys.stderr, readable=log.is_readable(config.log.format, sys.stderr)
+            )
+            sidecar.observers.add(requests.observe)
+            stack.push_async_callback(requests.close)
         stack.push_async_callback(sidecar.close)
         await _listen(stack, sidecar.admin_app, admin)
         await sidecar.start()

@@ -1,7 +1,6 @@
-"""Log lines: one a request, readable on a terminal and JSON elsewhere.
+"""The process's log: readable on a terminal, one JSON object a line elsewhere.
 
-Prompt text, answers and keys are never in them: a line is made from the request row,
-which holds none.
+Nothing of what clients sent is in it. Requests have lines of their own (`request_log`).
 """
 
 from __future__ import annotations
@@ -13,10 +12,6 @@ from datetime import UTC, datetime
 from typing import TextIO
 
 import orjson
-
-from sidecar.events import Event, RequestRow
-
-_REQUESTS = logging.getLogger("sidecar.requests")
 
 
 class JsonFormatter(logging.Formatter):
@@ -40,13 +35,17 @@ class JsonFormatter(logging.Formatter):
             return text.encode(errors="replace").decode()
 
 
+def is_readable(log_format: str, stream: TextIO) -> bool:
+    """Whether lines are for people: `text`, `json`, or by what the stream is (`auto`)."""
+    return log_format == "text" or (log_format == "auto" and stream.isatty())
+
+
 def set_up(log_format: str, level: str, stream: TextIO = sys.stderr) -> None:
-    """Send this process's log to `stream`: `json`, `text`, or by what the stream is (`auto`)."""
-    readable = log_format == "text" or (log_format == "auto" and stream.isatty())
+    """Send this process's log to `stream`."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
-        if readable
+        if is_readable(log_format, stream)
         else JsonFormatter()
     )
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
@@ -60,29 +59,3 @@ def without_client_bytes(record: logging.LogRecord) -> bool:
         record.exc_info = record.exc_text = None
         record.msg, record.args = f"a request that is no HTTP was refused ({kind.__name__})", ()
     return True
-
-
-def log_request(event: Event) -> None:
-    """One line for each request."""
-    if not isinstance(event, RequestRow) or not _REQUESTS.isEnabledFor(logging.INFO):
-        return
-    _REQUESTS.info(
-        "%s %d %s %s%s %.1f ms",
-        event.id, event.status, event.outcome, event.model,
-        f" ({event.reason})" if event.reason else "", event.total_ms,
-        extra={"fields": _fields(event)},
-    )  # fmt: skip
-
-
-def _fields(row: RequestRow) -> dict[str, object]:
-    return {
-        "request_id": row.id,
-        "endpoint": row.endpoint,
-        "model": row.model,
-        "status": row.status,
-        "cache": row.outcome,
-        "reason": row.reason,
-        "error": row.error,
-        "ms": round(row.total_ms, 2),
-        "provider_ms": round(row.provider_ms, 2),
-    }
