@@ -74,7 +74,7 @@ class StateDir:
 
     def _own(self) -> int:
         # No symbolic link is followed: the file is emptied, and must be ours.
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
         lock = os.open(self.path / LOCK_FILE, flags, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
