@@ -18,6 +18,9 @@ class Bodies:
     def __init__(self) -> None:
         self._saved: OrderedDict[bytes, Entry] = OrderedDict()
         self._unsaved: dict[bytes, Entry] = {}
+        # Weighed once: Python keeps a text's UTF-8 form from when it is first written, so
+        # the same entry weighs more later, and the sum would drift below zero.
+        self._weights: dict[bytes, int] = {}
         self.bytes = 0
 
     def __len__(self) -> int:
@@ -42,13 +45,13 @@ class Bodies:
         """Keep an entry that is nowhere else."""
         self.remove(entry.key)
         self._unsaved[entry.key] = entry
-        self.bytes += memory_bytes(entry)
+        self._weigh(entry)
 
     def keep(self, entry: Entry) -> None:
         """Keep an entry that came from disk."""
         self.remove(entry.key)
         self._saved[entry.key] = entry
-        self.bytes += memory_bytes(entry)
+        self._weigh(entry)
 
     def mark_saved(self, key: bytes) -> None:
         """The store has it now."""
@@ -62,14 +65,17 @@ class Bodies:
 
     def remove(self, key: bytes) -> None:
         """Let go of an entry, whatever its state."""
-        entry = self._saved.pop(key, None) or self._unsaved.pop(key, None)
-        if entry is not None:
-            self.bytes -= memory_bytes(entry)
+        if self._saved.pop(key, None) or self._unsaved.pop(key, None):
+            self.bytes -= self._weights.pop(key)
 
     def demote(self) -> bool:
         """Let the least recently used saved entry live on disk alone; False if there is none."""
         if not self._saved:
             return False
-        _, entry = self._saved.popitem(last=False)
-        self.bytes -= memory_bytes(entry)
+        key, _ = self._saved.popitem(last=False)
+        self.bytes -= self._weights.pop(key)
         return True
+
+    def _weigh(self, entry: Entry) -> None:
+        self._weights[entry.key] = weight = memory_bytes(entry)
+        self.bytes += weight

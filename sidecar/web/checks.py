@@ -70,6 +70,8 @@ async def read_json_body(request: web.Request) -> bytes:
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UnsupportedMediaTypeError("send the body uncompressed, without Content-Encoding")
     try:
+        if (request.content_length or 0) > request.client_max_size:
+            raise web.HTTPRequestEntityTooLarge(request.client_max_size)  # before it is read
         return await request.read()
     except web.HTTPRequestEntityTooLarge:
         raise RequestTooLargeError("the body is larger than listen.max_body_mb allows") from None

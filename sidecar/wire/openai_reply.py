@@ -97,7 +97,7 @@ def build_error(error: SidecarError) -> bytes:
         "param": error.param,
         "code": error.code,
     }
-    return dump({"error": {**error.detail, **known}})
+    return dump({"error": {**error.body_detail, **known}})
 
 
 def _read_completion(raw: dict[str, Json]) -> Completion:
