@@ -294,6 +294,7 @@ async def write(count):
         ledger.observe(replace(row, id=f"{count}-{number}", started_at=0.0, user="u" * 500))
     await ledger.close()
     found = await ledger.find(f"{count}-{count - 1}")
+    ledger._write_batch()
     print(ledger.dropped, ledger.failing, found is not None)
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
