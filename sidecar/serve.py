@@ -95,6 +95,8 @@ async def _listen(
 ) -> None:
     # auto_decompress off: a compressed body is refused, not unpacked. handler_cancellation
     # on: a client that leaves ends its handler, so that nothing is asked for nobody.
+    # lingering: what a refused client still writes is read for this long and thrown away,
+    # so that it sees the refusal; longer would let it keep this process busy.
     runner = web.AppRunner(
         app,
         access_log=None,
@@ -102,6 +104,7 @@ async def _listen(
         handle_signals=False,
         handler_cancellation=True,
         shutdown_timeout=1.0,
+        lingering_time=1.0,
     )
     await runner.setup()
     stack.push_async_callback(runner.cleanup)

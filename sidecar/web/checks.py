@@ -69,9 +69,14 @@ async def read_json_body(request: web.Request) -> bytes:
         raise UnsupportedMediaTypeError("send the body with `Content-Type: application/json`")
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UnsupportedMediaTypeError("send the body uncompressed, without Content-Encoding")
+    if (request.content_length or 0) > request.client_max_size:
+        raise too_large()  # before any of it is read
     try:
-        if (request.content_length or 0) > request.client_max_size:
-            raise web.HTTPRequestEntityTooLarge(request.client_max_size)  # before it is read
         return await request.read()
     except web.HTTPRequestEntityTooLarge:
-        raise RequestTooLargeError("the body is larger than listen.max_body_mb allows") from None
+        raise too_large() from None
+
+
+def too_large() -> RequestTooLargeError:
+    """The refusal of a body over the limit."""
+    return RequestTooLargeError("the body is larger than listen.max_body_mb allows")
