@@ -85,11 +85,10 @@ def send(
     url: str,
     body: Any = None,
     headers: Mapping[str, str] | None = None,
-    within_s: float = PATIENCE_S,
 ) -> Reply:
     """One request on a connection of its own; bytes are sent as they are, all else as JSON."""
     place = urlsplit(url)
-    connection = http.client.HTTPConnection(place.netloc, timeout=within_s)
+    connection = http.client.HTTPConnection(place.netloc, timeout=PATIENCE_S)
     content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
     declared = {} if body is None else {"Content-Type": "application/json"}
     try:
