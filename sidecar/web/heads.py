@@ -19,7 +19,7 @@ def reply_head(reply: Reply, *, disclose: bool) -> dict[str, str]:
     if trail.answered_model:
         head["x-sidecar-model"] = trail.answered_model
         head["x-sidecar-provider"] = trail.answered_provider
-    if trail.age_s is not None and trail.outcome in _HITS:
+    if disclose and trail.age_s is not None and trail.outcome in _HITS:
         head["Age"] = str(max(0, int(trail.age_s)))
     if reply.chunks is None:
         head["x-sidecar-attempts"] = str(len(trail.attempts))
