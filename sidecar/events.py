@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from sidecar.domain import NOTHING, Attempt, Json
 
@@ -25,9 +25,11 @@ class Decision:
     detail: Mapping[str, Json] = NOTHING
 
 
-@dataclass(frozen=True, slots=True)
-class RequestRow:
-    """A request's whole story. Times in milliseconds, money in nano-dollars."""
+class RequestRow(NamedTuple):
+    """A request's whole story. Times in milliseconds, money in nano-dollars.
+
+    A tuple, since one is made for every request and its fields are a table's columns.
+    """
 
     id: str
     started_at: float

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from secrets import token_hex
 
 from sidecar.cache.entry import Entry
-from sidecar.cache.policy import why_unstorable
+from sidecar.cache.policy import calls_tools, why_unstorable
 from sidecar.cache.tiers import Cache
 from sidecar.clock import Clock
 from sidecar.domain import Attempt, Chunk, Completion
@@ -74,14 +74,10 @@ class Filler:
 
     async def _keep(self, asked: Question, entry: Entry) -> Reason | None:
         # What was not compared was not embedded either; others may still find it by meaning.
-        if asked.permission.meaning is None:
-            await self._lookup.embed(asked)
+        vector = await self._lookup.embed(asked) if entry.question else None
         with asked.trail.timed("store"):
-            return (
-                None
-                if self._cache.put(entry, asked.vector, asked_at=asked.call.received_at)
-                else Reason.TOO_LARGE
-            )
+            kept = self._cache.put(entry, vector, asked_at=asked.call.received_at)
+        return None if kept else Reason.NOT_KEPT
 
     def _entry(
         self,
@@ -92,7 +88,7 @@ class Filler:
         attempts: tuple[Attempt, ...],
     ) -> Entry:
         call, now = asked.call, self._clock.now()
-        by_meaning = asked.permission.meaning is None
+        by_meaning = asked.permission.meaning is None and not calls_tools(completion)
         return Entry(
             id=token_hex(8),
             key=asked.key.exact,

@@ -11,21 +11,36 @@ at the start of `Filler.fill`, settle at its end.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from typing import NamedTuple
 
-from sidecar.cache.key import cache_key
-from sidecar.cache.policy import Settings, permit
-from sidecar.domain import Call, Chunk, Outcome
+from sidecar.cache.key import CacheKey, cache_key
+from sidecar.cache.policy import Permission, Settings, permit
+from sidecar.domain import CacheControls, Call, Caller, ChatRequest, Chunk, Outcome
 from sidecar.errors import CacheMissError, UpstreamError, UpstreamTimeoutError
 from sidecar.fill import Filler, Landed
 from sidecar.lookup import Lookup
+from sidecar.memo import Memo
 from sidecar.question import Question
 from sidecar.reply import Reply
-from sidecar.route.table import RouteTable
+from sidecar.route.table import Route, RouteTable
 from sidecar.singleflight import Flight, Flights
 from sidecar.tasks import Tasks
 from sidecar.trail import Trail
+
+REMEMBERED = 512
+"""How many requests that come again and again are understood only once."""
+
+
+class Understood(NamedTuple):
+    """What follows from a request, its caller and the settings alone."""
+
+    request: ChatRequest
+    settings: Settings
+    route: Route
+    permission: Permission
+    key: CacheKey
 
 
 class Pipeline:
@@ -44,28 +59,35 @@ class Pipeline:
         self._routes = routes
         self._settings_for = settings_for
         self._flights: Flights[Chunk, Landed] = Flights(tasks)
+        self._understood: Memo[tuple[int, Caller, CacheControls], Understood] = Memo(REMEMBERED)
 
-    @asynccontextmanager
-    async def answer(self, call: Call, trail: Trail) -> AsyncIterator[Reply]:
+    async def answer(self, call: Call, trail: Trail) -> Reply:
         """Reply from a verified entry, or ask a provider exactly once."""
         asked = self._understand(call, trail)
         hit = await self._look_up(asked)
         if hit is not None:
-            yield hit
-        elif call.controls.only_if_cached:
+            return hit
+        if call.controls.only_if_cached:
             raise CacheMissError("nothing is cached for this request, and only that was allowed")
-        else:
-            async with self._fly(asked) as reply:
-                yield reply
+        return await self._fly(asked)
 
     def _understand(self, call: Call, trail: Trail) -> Question:
         """Who would answer, what is allowed, and where the answer lives."""
-        route = self._routes.require(call.request.model)
         settings = self._settings_for(call)
-        permission = permit(call, settings)
-        key = cache_key(call, sharing=permission.sharing, variant=route.variant)
+        # By identity: equal bodies are read into one request (see `web.chat`).
+        place = (id(call.request), call.caller, call.controls)
+        known = self._understood.get(place)
+        if known is None or known.request is not call.request or known.settings is not settings:
+            known = self._understood.put(place, self._work_out(call, settings))
+        _, _, route, permission, key = known
         trail.understood(key.scope, key.exact, route.variant)
         return Question(call, trail, route, settings, permission, key)
+
+    def _work_out(self, call: Call, settings: Settings) -> Understood:
+        route = self._routes.require(call.request.model)
+        permission = permit(call, settings)
+        key = cache_key(call, sharing=permission.sharing, variant=route.variant)
+        return Understood(call.request, settings, route, permission, key)
 
     async def _look_up(self, asked: Question) -> Reply | None:
         """A hit, where reading is allowed and shadow mode doesn't hold it back."""
@@ -80,21 +102,21 @@ class Pipeline:
             return None
         return hit
 
-    @asynccontextmanager
-    async def _fly(self, asked: Question) -> AsyncIterator[Reply]:
+    async def _fly(self, asked: Question) -> Reply:
         """Take part in the one flight of this key; a call that may not share flies alone."""
         trail, call, key = asked.trail, asked.call, asked.flight_key
         boarded = self._flights.boarded(
             key, lambda flight: self._filler.fill(asked, flight), leader=call.id
         )
-        with boarded as flight, trail.waiting():
+        with ExitStack() as aboard, naming_attempts(trail):
+            flight = aboard.enter_context(boarded)
+            aboard.enter_context(trail.waiting())
             if flight.leader != call.id:
                 trail.joined(flight.leader)
-            try:
-                yield await self._take_off(asked, flight)
-            except UpstreamError as error:
-                trail.attempts = list(error.attempts)
-                raise
+            reply = await self._take_off(asked, flight)
+            if reply.chunks is not None:
+                reply.leave = aboard.pop_all().close
+            return reply
 
     async def _take_off(self, asked: Question, flight: Flight[Chunk, Landed]) -> Reply:
         """The chunks as they come where a stream was asked for, else what lands."""
@@ -106,9 +128,10 @@ class Pipeline:
             return self._landed(asked.trail, await flight.result())
 
     async def _live(self, trail: Trail, flight: Flight[Chunk, Landed]) -> AsyncIterator[Chunk]:
-        async for chunk in flight.events():
-            yield chunk
-        self._landed(trail, await flight.result())
+        with naming_attempts(trail):
+            async for chunk in flight.events():
+                yield chunk
+            self._landed(trail, await flight.result())
 
     def _landed(self, trail: Trail, home: Landed) -> Reply:
         """What the flight brought, for one passenger."""
@@ -118,6 +141,16 @@ class Pipeline:
         trail.stored = home.stored
         trail.store_reason = home.refusal or ""
         return Reply(trail, home.completion)
+
+
+@contextmanager
+def naming_attempts(trail: Trail) -> Iterator[None]:
+    """What providers failed with stands in the trail of everyone who waited for them."""
+    try:
+        yield
+    except UpstreamError as error:
+        trail.attempts = list(error.attempts)
+        raise
 
 
 @asynccontextmanager

@@ -48,7 +48,7 @@ class Reason(StrEnum):
     TOOL_CALLS = "tool_calls"
     UNFINISHED = "unfinished"
     EMPTY = "empty"
-    TOO_LARGE = "too_large"
+    NOT_KEPT = "not_kept"
     TTL_ZERO = "ttl_zero"
 
 
@@ -82,6 +82,6 @@ HELP: dict[Reason, str] = {
     Reason.TOOL_CALLS: "the answer calls tools and `cache.tools` is `off`",
     Reason.UNFINISHED: "the answer did not come to a regular end",
     Reason.EMPTY: "the answer holds no text",
-    Reason.TOO_LARGE: "the answer is too large to keep",
+    Reason.NOT_KEPT: "the cache has no room for the answer, or it was purged meanwhile",
     Reason.TTL_ZERO: "the time to live is zero",
 }

@@ -59,6 +59,6 @@ def make_row(make_call) -> Callable[..., RequestRow]:
     """The row of an answered request, with `changes`."""
 
     def make(status: int = 200, **changes: object) -> RequestRow:
-        return replace(Trail(make_call(), ManualClock()).close(status), **changes)
+        return Trail(make_call(), ManualClock()).close(status)._replace(**changes)
 
     return make

@@ -174,11 +174,20 @@ def _why_choice_unstorable(choice: Choice, settings: Settings) -> Reason | None:
         return _CUT_SHORT.get(choice.finish or "", Reason.UNFINISHED)
     if choice.refusal:
         return Reason.REFUSAL
-    if choice.tool_calls or choice.extra.get("function_call"):
+    if _calls_tools(choice):
         return Reason.TOOL_CALLS if settings.tools is ToolPolicy.OFF else None
     if choice.finish != Finish.STOP:  # it ends with a call that it doesn't hold
         return Reason.UNFINISHED
     return None if (choice.text or "").strip() else Reason.EMPTY
+
+
+def calls_tools(completion: Completion) -> bool:
+    """Whether an answer wants a tool called: such are found by equality alone."""
+    return any(map(_calls_tools, completion.choices))
+
+
+def _calls_tools(choice: Choice) -> bool:
+    return bool(choice.tool_calls or choice.extra.get("function_call"))
 
 
 def why_too_old(age_s: float, call: Call) -> Reason | None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
-from operator import attrgetter
+from typing import get_type_hints
 
 import orjson
 
@@ -15,10 +14,12 @@ from sidecar.wire.body import dump
 SCHEMA_VERSION = 1
 _JSON = frozenset({"attempts", "decisions", "stages_ms"})
 _TYPES = {
-    "str": "TEXT", "bool": "INTEGER", "int": "INTEGER", "int | None": "INTEGER",
-    "float": "REAL", "float | None": "REAL",
+    str: "TEXT", bool: "INTEGER", int: "INTEGER", int | None: "INTEGER",
+    float: "REAL", float | None: "REAL",
 }  # fmt: skip
-_COLUMNS = tuple((field.name, _TYPES.get(str(field.type), "TEXT")) for field in fields(RequestRow))
+_COLUMNS = tuple(
+    (name, _TYPES.get(kind, "TEXT")) for name, kind in get_type_hints(RequestRow).items()
+)
 NAMES = tuple(name for name, _ in _COLUMNS)
 
 CREATE = f"""
@@ -35,13 +36,12 @@ INSERT = f"INSERT OR REPLACE INTO requests VALUES ({', '.join('?' * len(NAMES))}
 SELECT = "SELECT * FROM requests WHERE id = ?"
 
 
-_values = attrgetter(*NAMES)
 _JSON_PLACES = tuple(place for place, name in enumerate(NAMES) if name in _JSON)
 
 
 def to_values(row: RequestRow) -> list[Json]:
     """The row's values in the order of `NAMES`."""
-    values = list(_values(row))
+    values: list[Json] = list(row)
     for place in _JSON_PLACES:
         values[place] = dump(values[place]).decode()
     return values

@@ -12,6 +12,7 @@ from sidecar.clock import Clock
 from sidecar.domain import Call, ChatRequest, Completion, Endpoint
 from sidecar.errors import SidecarError
 from sidecar.events import Observers
+from sidecar.memo import Memo
 from sidecar.pipeline import Pipeline
 from sidecar.reply import Reply
 from sidecar.trail import Trail
@@ -25,11 +26,15 @@ from sidecar.wire.headers import (
     read_timeout_s,
     read_trace_parent,
 )
-from sidecar.wire.openai_reply import build_completion
+from sidecar.wire.openai_reply import build_completion, completion_head, completion_tail
 from sidecar.wire.openai_request import parse_chat_request
 
 CLIENT_LEFT = 499
 """The status in the row of a request whose client did not wait for the answer."""
+JSON = "application/json"
+REMEMBERED = 512
+MOST_REMEMBERED_BYTES = 8192
+"""What is larger takes longer to send than to read."""
 _UNREAD = ChatRequest(model="", messages=())
 
 
@@ -51,9 +56,11 @@ class ChatEndpoint:
         self._clock = clock
         self._observers = observers
         self._settings = settings
+        self._requests: Memo[bytes, ChatRequest] = Memo(REMEMBERED)
+        self._tails: Memo[int, tuple[Completion, bytes]] = Memo(REMEMBERED)
         self.in_flight = 0
 
-    async def __call__(self, http: web.Request) -> web.StreamResponse:
+    async def complete(self, http: web.Request) -> web.StreamResponse:
         """Answer one request; whatever happens, it leaves a row."""
         # An id must be its own, not secret: this costs a tenth of the system's generator.
         request_id = f"req_{getrandbits(96):024x}"
@@ -78,11 +85,15 @@ class ChatEndpoint:
     async def _answer(self, http: web.Request, trail: Trail) -> web.StreamResponse:
         body = await read_json_body(http)
         trail.call = call = self._read(trail.call, http.headers, body)
-        async with self._pipeline.answer(call, trail) as reply:
+        with await self._pipeline.answer(call, trail) as reply:
             return await self._respond(http, reply)
 
     def _read(self, unread: Call, headers: Mapping[str, str], body: bytes) -> Call:
-        request = parse_chat_request(body)
+        request = self._requests.get(body)
+        if request is None:
+            request = parse_chat_request(body)
+            if len(body) <= MOST_REMEMBERED_BYTES:
+                self._requests.put(body, request)
         return Call(
             unread.id,
             unread.endpoint,
@@ -100,16 +111,28 @@ class ChatEndpoint:
             return await write_live(http, reply, reply.chunks, head)
         if reply.completion is None:
             raise AssertionError("a reply holds chunks or a completion")
-        completion = self._renewed(reply, reply.completion)
         if reply.trail.call.request.stream:
-            return replayed(completion, reply.trail, head)
+            return replayed(self._renewed(reply, reply.completion), reply.trail, head)
         return web.Response(
-            body=build_completion(completion), headers=head, content_type="application/json"
+            body=self._whole(reply, reply.completion), headers=head, content_type=JSON
         )
+
+    def _whole(self, reply: Reply, completion: Completion) -> bytes:
+        """The JSON of an answer; that of a frequent hit is built once but for id and time."""
+        if not reply.replayed:
+            return build_completion(completion)
+        known = self._tails.get(id(completion))
+        if known is None or known[0] is not completion:
+            known = (completion, completion_tail(completion))
+            if len(known[1]) <= MOST_REMEMBERED_BYTES:
+                self._tails.put(id(completion), known)
+        return completion_head(self._new_id(reply), int(self._clock.now())) + known[1]
+
+    def _new_id(self, reply: Reply) -> str:
+        return "chatcmpl-" + reply.trail.call.id.removeprefix("req_")
 
     def _renewed(self, reply: Reply, completion: Completion) -> Completion:
         """An answer that was given before gets an id and a time of its own."""
         if not reply.replayed:
             return completion
-        chat_id = "chatcmpl-" + reply.trail.call.id.removeprefix("req_")
-        return replace(completion, id=chat_id, created=int(self._clock.now()))
+        return replace(completion, id=self._new_id(reply), created=int(self._clock.now()))

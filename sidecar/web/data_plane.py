@@ -45,6 +45,6 @@ def data_plane(settings: DataPlaneSettings, chat: ChatEndpoint, drain: Drain) ->
         )
 
     app = web.Application(middlewares=[guarded], client_max_size=settings.max_body_bytes)
-    app.router.add_post("/v1/chat/completions", chat)
+    app.router.add_post("/v1/chat/completions", chat.complete)
     app.router.add_get("/v1/models", models)
     return app

@@ -51,10 +51,17 @@ def parse_chunk(data: bytes) -> Chunk:
 
 def build_completion(completion: Completion) -> bytes:
     """The body of a whole reply."""
+    return completion_head(completion.id, completion.created) + completion_tail(completion)
+
+
+def completion_head(answer_id: str, created: int) -> bytes:
+    """The beginning of a reply's body: what differs each time an answer is given again."""
+    return dump({"id": answer_id, "object": "chat.completion", "created": created})[:-1] + b","
+
+
+def completion_tail(completion: Completion) -> bytes:
+    """The rest of it, which is the same each time."""
     raw: dict[str, Json] = {
-        "id": completion.id,
-        "object": "chat.completion",
-        "created": completion.created,
         "model": completion.model,
         "choices": [_write_choice(choice) for choice in completion.choices],
     }
@@ -62,7 +69,7 @@ def build_completion(completion: Completion) -> bytes:
         raw["usage"] = write_usage(completion.usage)
     if completion.extra:
         raw.update(completion.extra)
-    return dump(raw)
+    return dump(raw)[1:]
 
 
 def build_chunk(

@@ -291,7 +291,7 @@ async def write(count):
     ledger = RequestLedger(Path(sys.argv[1]), ManualClock(0.0), retention_s=1e9, max_rows=10**6)
     ledger.open()
     for number in range(count):
-        ledger.observe(replace(row, id=f"{count}-{number}", started_at=0.0, user="u" * 500))
+        ledger.observe(row._replace(id=f"{count}-{number}", started_at=0.0, user="u" * 500))
     await ledger.close()
     found = await ledger.find(f"{count}-{count - 1}")
     ledger._write_batch()
