@@ -1,15 +1,11 @@
-"""What the quantiser sees of the model's inside: what goes into every linear layer.
+"""What the quantiser sees of the model's inside: the range of every linear layer's input.
 
 The texts were written for this file, so that the weights can be made by anyone, without
 any data set. They are short and plain because prompts to assistants mostly are, and
-wide in subject because outliers of an activation belong to subjects and to signs. Words
-drawn from the vocabulary stand beside them, because a prompt of one or two words has no
-others to average its errors out.
+wide in subject because outliers of an activation belong to subjects and to signs.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import numpy as np
 import onnx
@@ -17,7 +13,7 @@ import onnxruntime
 from tokenizers import Tokenizer
 
 from training.minilm_graph import Array
-from training.quantize import Moments, Ranges
+from training.quantize import Ranges
 
 TEXTS = """
 How do I reset my password?
@@ -145,49 +141,19 @@ The quick brown fox jumps over the lazy dog.
 """.strip().splitlines()
 
 
-WORD_TEXTS = 400
-WORDS_A_TEXT = (1, 1, 2, 3, 4, 6, 8, 12)
-SEED = 5
-
-
-def watch(model: onnx.ModelProto, tokenizer: Tokenizer) -> tuple[Ranges, Moments]:
-    """Run a float32 `model`, built with `tap`; returns what its linear layers were given.
-
-    The ranges are of the texts alone: words without sense reach further than prompts do.
-    """
+def ranges(model: onnx.ModelProto, tokenizer: Tokenizer) -> Ranges:
+    """Run the texts through a float32 `model` built with `tap`; returns what each input spans."""
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), providers=["CPUExecutionProvider"]
     )
-    written = [*TEXTS, " ".join(TEXTS[:15]), " ".join(TEXTS[60:75])]
-    texts = [*written, *drawn(tokenizer)]
-    seen: dict[str, tuple[Array, Array]] = {}
-    moments: dict[str, Array] = {}
-    for place, text in enumerate(texts):
-        for name, rows in _inputs(session, tokenizer, text):
-            if place < len(written):
-                _widen(seen, name, rows)
-            moment = rows.T @ rows / (len(rows) * len(texts))  # each text weighs the same
-            moments[name] = moments.get(name, 0) + moment
-    return seen, moments
-
-
-def drawn(tokenizer: Tokenizer) -> list[str]:
-    """Texts of a few words of the vocabulary each, the same in every run."""
-    words = sorted(w for w in tokenizer.get_vocab() if w.isascii() and w.isalpha() and len(w) > 3)
-    chance = np.random.default_rng(SEED)
-    lengths = chance.choice(WORDS_A_TEXT, WORD_TEXTS)
-    return [" ".join(words[i] for i in chance.choice(len(words), n)) for n in lengths]
-
-
-def _inputs(
-    session: onnxruntime.InferenceSession, tokenizer: Tokenizer, text: str
-) -> Iterator[tuple[str, Array]]:
-    """Weight name and its input rows, float64 (tokens, in)."""
     names = [out.name for out in session.get_outputs() if out.name.startswith("tap.")]
-    ids = np.array([tokenizer.encode(text).ids], dtype=np.int64)
-    for name, values in zip(names, session.run(names, {"input_ids": ids}), strict=True):
-        rows = values.reshape(-1, values.shape[-1]).astype(np.float64)
-        yield name.removeprefix("tap."), rows
+    seen: dict[str, tuple[Array, Array]] = {}
+    for text in [*TEXTS, " ".join(TEXTS[:15]), " ".join(TEXTS[60:75])]:
+        ids = np.array([tokenizer.encode(text).ids], dtype=np.int64)
+        for name, values in zip(names, session.run(names, {"input_ids": ids}), strict=True):
+            rows = values.reshape(-1, values.shape[-1])
+            _widen(seen, name.removeprefix("tap."), rows)
+    return seen
 
 
 def _widen(seen: dict[str, tuple[Array, Array]], name: str, rows: Array) -> None:

@@ -28,7 +28,7 @@ from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
 from training import proof
-from training.calibration import watch
+from training.calibration import ranges
 from training.minilm_graph import MAX_TOKENS, Form, Tensors, build
 from training.quantize import fp32
 from training.variants import REFERENCE, SHIPPED, variants
@@ -51,8 +51,8 @@ def main() -> None:
     upstream = get_model_path()
     tensors = read_tensors(upstream / "model.safetensors")
     tokenizer = plain_tokenizer(upstream / "tokenizer.json")
-    seen = watch(build(tensors, fp32, Form(int8_words=False), tap=True), tokenizer)
-    recipes = variants(*seen)
+    seen = ranges(build(tensors, fp32, Form(int8_words=False), tap=True), tokenizer)
+    recipes = variants(seen)
     names = list(recipes) if options.variants else [REFERENCE, SHIPPED]
     models = {name: build(tensors, recipes[name][1], recipes[name][0]) for name in names}
     if not options.variants:

@@ -1,12 +1,12 @@
 """The arithmetics a linear layer can be computed in; each adds its nodes to the graph.
 
-All are pure numpy on the tensors and on what was seen in calibration: no random numbers,
+All are pure numpy on the tensors and the ranges seen in calibration: no random numbers,
 so the same input gives the same bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,10 +14,11 @@ import numpy as np
 from training.minilm_graph import CONTRIB, Array, Graph, Linear, Weight
 
 Ranges = Mapping[str, tuple[Array, Array]]
-"""Weight name → smallest and largest input seen, (in,) each."""
+"""Weight name → smallest and largest input seen, float32 (in,) each."""
 
-Moments = Mapping[str, Array]
-"""Weight name → mean of xᵀx over the inputs seen, float64 (in, in)."""
+
+Codes = Callable[[Array], tuple[Array, Array]]
+"""Matrix → int8 codes (in, out), float32 scales (out,) or ()."""
 
 
 def fp32(graph: Graph, x: str, weight: Weight) -> str:
@@ -32,23 +33,33 @@ def columns(matrix: Array, steps: int) -> tuple[Array, Array]:
     return np.rint(matrix / scale).astype(np.int8), scale.astype(np.float32)
 
 
-def compensated(matrix: Array, moment: Array, steps: int) -> tuple[Array, Array]:
-    """As `columns`, but the error of each row is made up for by the rows after it.
+def paired(matrix: Array) -> tuple[Array, Array]:
+    """Int8 codes (in, out) that no kernel saturates on, and a scale a column (out,).
 
-    Minimises the error of x · matrix over the inputs seen instead of that of the matrix.
-    Source: Frantar et al., "GPTQ", 2022, algorithm 1, most used rows first.
+    Kernels of AVX2 add the products of inputs 2k and 2k+1 in 16 bits, where two codes of
+    127 overflow. Codes in ±64 never do, at the price of a bit everywhere; here the sum of
+    two neighbours is held within ±128 instead, and each column takes the scale at which
+    that costs it least.
     """
-    _, scale = columns(matrix, steps)
-    order = np.argsort(-np.diag(moment), kind="stable")
-    damped = moment[np.ix_(order, order)] + DAMPING * np.diag(moment).mean() * np.eye(len(order))
-    pull = np.linalg.cholesky(np.linalg.inv(damped)).T
-    rest = matrix[order].astype(np.float64)
-    codes = np.empty(matrix.shape, dtype=np.int8)
-    for row, place in enumerate(order):
-        codes[place] = np.clip(np.rint(rest[row] / scale), -steps, steps)
-        error = (rest[row] - codes[place] * scale.astype(np.float64)) / pull[row, row]
-        rest[row + 1 :] -= np.outer(pull[row, row + 1 :], error)
-    return codes, scale
+    best, codes, scales = np.full(matrix.shape[1], np.inf), *columns(matrix, 64)
+    for steps in range(64, 128, 3):
+        tried, scale = columns(matrix, steps)
+        tried = within_pairs(tried)
+        error = np.square(tried * scale - matrix).sum(axis=0)
+        better = error < best
+        codes = np.where(better, tried, codes)
+        scales, best = np.where(better, scale, scales), np.minimum(error, best)
+    return codes, scales
+
+
+def within_pairs(codes: Array) -> Array:
+    """Lower both of two neighbouring codes whose sum is over ±128: 255 · 128 < 2¹⁵."""
+    pairs = codes.astype(np.int16).reshape(-1, 2, codes.shape[1])
+    total = pairs.sum(axis=1)
+    excess = np.sign(total) * np.maximum(np.abs(total) - 128, 0)
+    pairs[:, 0] -= excess // 2
+    pairs[:, 1] -= excess - excess // 2
+    return pairs.reshape(codes.shape).astype(np.int8)
 
 
 def whole(matrix: Array, steps: int) -> tuple[Array, Array]:
@@ -57,25 +68,19 @@ def whole(matrix: Array, steps: int) -> tuple[Array, Array]:
     return np.rint(matrix / scale).astype(np.int8), np.asarray(scale)
 
 
-DAMPING = 0.01
-
-
 @dataclass(frozen=True)
 class Dynamic:
     """Int8 weights; the input is quantised to uint8 by its own range in each run.
 
-    AVX2 adds pairs of products in 16 bits: 255 · 64 · 2 = 32,640 fits, 255 · 127 · 2
-    does not. With `steps` 64 no machine saturates, so all give the same sums.
+    With `unsigned` weights another kernel is used, slower and free of saturation.
     """
 
-    steps: int = 64
-    per_column: bool = True
+    codes: Codes = paired
     unsigned: bool = False
-    moments: Moments | None = None  # compensate the rounding, where they are given
 
     def __call__(self, graph: Graph, x: str, weight: Weight) -> str:
         """Add the layer; returns the name of its output."""
-        codes, scale = self._codes(weight)
+        codes, scale = self.codes(weight.matrix)
         zero = np.zeros(scale.shape, dtype=np.int8)
         if self.unsigned:
             codes = (codes.astype(np.int16) + 128).astype(np.uint8)
@@ -85,20 +90,12 @@ class Dynamic:
             inputs.append(graph.constant(f"{weight.name}.shift", weight.bias))
         return graph.add("DynamicQuantizeMatMul", inputs, domain=CONTRIB)
 
-    def _codes(self, weight: Weight) -> tuple[Array, Array]:
-        if self.moments is not None:
-            divisor = np.ones(1) if weight.divisor is None else weight.divisor
-            moment = self.moments[weight.name] / np.outer(divisor, divisor)
-            return compensated(weight.matrix, moment, self.steps)
-        return (columns if self.per_column else whole)(weight.matrix, self.steps)
-
 
 @dataclass(frozen=True)
 class Static:
     """Int8 weights; the input is quantised to uint8 by the range seen in calibration."""
 
     ranges: Ranges
-    steps: int = 64
 
     def __call__(self, graph: Graph, x: str, weight: Weight) -> str:
         """Add the layer; returns the name of its output."""
@@ -110,7 +107,7 @@ class Static:
         a_scale = graph.constant(f"{weight.name}.in_scale", np.asarray(scale, dtype=np.float32))
         a_zero = graph.constant(f"{weight.name}.in_zero", np.asarray(zero, dtype=np.uint8))
         a_codes = graph.add("QuantizeLinear", [x, a_scale, a_zero])
-        codes, b_scale = columns(weight.matrix, self.steps)
+        codes, b_scale = paired(weight.matrix)
         zeros = np.zeros(b_scale.shape, dtype=np.int8)
         b, scales, b_zero = _constants(graph, weight.name, codes, b_scale, zeros)
         inputs = [a_codes, b, a_scale, scales, a_zero, b_zero]
