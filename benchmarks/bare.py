@@ -7,10 +7,10 @@ python -m benchmarks.bare proxy --port 9102 --to http://127.0.0.1:9001
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 
 import aiohttp
-import orjson
 import uvloop
 from aiohttp import web
 
@@ -19,12 +19,12 @@ SESSION = web.AppKey("session", aiohttp.ClientSession)
 
 
 def echo_app(reply: bytes) -> web.Application:
-    """Parses the request and serialises a completion, as an exact hit must."""
-    completion = orjson.loads(reply)
+    """Parses the request and serialises a completion, as aiohttp's own documentation does it."""
+    completion = json.loads(reply)
 
     async def handler(request: web.Request) -> web.Response:
-        orjson.loads(await request.read())
-        return web.Response(body=orjson.dumps(completion), content_type="application/json")
+        await request.json()
+        return web.json_response(completion)
 
     app = web.Application()
     app.router.add_post("/v1/chat/completions", handler)

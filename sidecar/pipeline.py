@@ -77,7 +77,7 @@ class Pipeline:
         # By identity: equal bodies are read into one request (see `web.chat`).
         place = (id(call.request), call.caller, call.controls)
         known = self._understood.get(place)
-        if known is None or known.request is not call.request or known.settings is not settings:
+        if known is None or known.request is not call.request or known.settings != settings:
             known = self._understood.put(place, self._work_out(call, settings))
         _, _, route, permission, key = known
         trail.understood(key.scope, key.exact, route.variant)

@@ -60,4 +60,6 @@ def settings_for(call: Call, base: Settings, rules: Sequence[Rule]) -> Settings:
     for rule in rules:
         if rule.applies(call):
             settings = rule.apply(settings)
+    if settings is base:
+        return base
     return replace(settings, mode=more_careful(settings.mode, base.mode))

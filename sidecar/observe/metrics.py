@@ -7,6 +7,7 @@ different ones is bounded here: past the bound they are all counted as `other`.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from typing import TypeAlias
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -18,6 +19,8 @@ _SECONDS = (
 _COSINES = (0.5, 0.6, 0.7, 0.8, 0.84, 0.88, 0.9, 0.92, 0.94, 0.96, 0.98, 0.99, 1.0)
 _MAX_LABELS = 100
 OTHER = "other"
+Children: TypeAlias = tuple[Counter, Histogram, Histogram]
+"""The requests' counter and their two histograms, with their labels."""
 
 
 class Bounded:
@@ -45,6 +48,7 @@ class Metrics:
         self._model = Bounded(models, len(models))
         self._answered_model = Bounded(models)
         self._department = Bounded(())
+        self._kinds: dict[tuple[str, str, str, int], Children] = {}
         self._make_request_metrics()
         self._make_provider_metrics()
         self._evictions = self._counter(
@@ -106,9 +110,13 @@ class Metrics:
 
     def _observe_request(self, row: RequestRow) -> None:
         model = self._model(row.model)
-        self._requests.labels(row.endpoint, model, row.outcome, str(row.status)).inc()
-        self._seconds.labels(row.outcome).observe(row.total_ms / 1e3)
-        self._overhead.labels(row.outcome).observe(row.overhead_ms / 1e3)
+        kind = (row.endpoint, model, row.outcome, row.status)
+        # Looking the labels up takes longer than counting; there are few kinds.
+        children = self._kinds.get(kind) or self._kinds.setdefault(kind, self._children(*kind))
+        requests, seconds, overhead = children
+        requests.inc()
+        seconds.observe(row.total_ms / 1e3)
+        overhead.observe(row.overhead_ms / 1e3)
         for stage, spent_ms in row.stages_ms.items():
             self._stages.labels(stage).observe(spent_ms / 1e3)
         if row.similarity is not None:
@@ -117,6 +125,13 @@ class Metrics:
             self._coalesced.inc()
         elif row.attempts:
             self._observe_provider(row, model)
+
+    def _children(self, endpoint: str, model: str, outcome: str, status: int) -> Children:
+        return (
+            self._requests.labels(endpoint, model, outcome, str(status)),
+            self._seconds.labels(outcome),
+            self._overhead.labels(outcome),
+        )
 
     def _observe_candidate(self, row: RequestRow, similarity: float) -> None:
         self._similarity.labels(row.outcome).observe(similarity)

@@ -137,7 +137,7 @@ class RequestLedger:
         if self._damaged.is_set():
             self._set_aside()
         with self._connected() as connection, connection:
-            lost = sum(not _insert(connection, row) for row in batch)
+            lost = _insert_all(connection, batch)
             self._sweep(connection)
         return lost
 
@@ -201,6 +201,16 @@ def _create(connection: sqlite3.Connection) -> None:
     for index in rows.CREATE_INDEXES:
         connection.execute(index)
     connection.execute(f"PRAGMA user_version={rows.SCHEMA_VERSION}")
+
+
+def _insert_all(connection: sqlite3.Connection, batch: list[RequestRow]) -> int:
+    """Write a batch at once; where a row can't be written, one by one without it."""
+    try:
+        connection.executemany(rows.INSERT, map(rows.to_values, batch))
+    except (TypeError, ValueError, OverflowError):
+        connection.rollback()
+        return sum(not _insert(connection, row) for row in batch)
+    return 0
 
 
 def _insert(connection: sqlite3.Connection, row: RequestRow) -> bool:

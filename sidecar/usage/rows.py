@@ -43,7 +43,8 @@ def to_values(row: RequestRow) -> list[Json]:
     """The row's values in the order of `NAMES`."""
     values: list[Json] = list(row)
     for place in _JSON_PLACES:
-        values[place] = dump(values[place]).decode()
+        value = values[place]
+        values[place] = dump(value).decode() if value else ("{}" if value == {} else "[]")
     return values
 
 
