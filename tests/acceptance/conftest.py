@@ -1,4 +1,4 @@
-"""A provider for all, a sidecar for each module, and nothing left over between two tests."""
+"""A provider and a sidecar for all, others on demand, and nothing left over between two tests."""
 
 from __future__ import annotations
 
@@ -39,15 +39,18 @@ def serve(
         yield start
 
 
-@pytest.fixture(scope="module")
-def shared_sidecar(serve: Callable[..., Sidecar]) -> Sidecar:
-    """The module's sidecar, default config; use `running`, which forgets."""
-    return serve()
+@pytest.fixture(scope="session")
+def shared_sidecar(
+    shared_provider: Provider, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Sidecar]:
+    """A sidecar with default config for all modules that want no other; use `running`."""
+    with serving(shared_provider, tmp_path_factory.mktemp("shared-sidecar")) as sidecar:
+        yield sidecar
 
 
 @pytest.fixture
 def running(shared_sidecar: Sidecar, provider: Provider) -> Sidecar:
-    """The module's sidecar, its cache empty and its mode `serve`; the provider's ledger empty."""
+    """The sidecar, its cache empty and its mode `serve`; the provider's ledger is empty too."""
     shared_sidecar.purge(all=True)
     shared_sidecar.mode("serve")
     return shared_sidecar

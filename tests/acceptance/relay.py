@@ -31,7 +31,7 @@ class Relay:
         return f"http://127.0.0.1:{self.port}"
 
     def hold(self, after_bytes: int = 0) -> None:
-        """Of each answer that begins from now on, pass on so many bytes and keep the rest."""
+        """Of what the provider says from now on pass on so many bytes, and keep the rest."""
 
         async def close() -> None:
             self._gate, self._let_through = asyncio.Event(), after_bytes
@@ -84,9 +84,11 @@ class Relay:
         with suppress(ConnectionError):
             while piece := await reader.read(65536):
                 if not self._gate.is_set():
-                    writer.write(piece[: self._let_through])
-                    piece = piece[self._let_through :]
-                    await self._gate.wait()
+                    passed, piece = piece[: self._let_through], piece[self._let_through :]
+                    self._let_through -= len(passed)
+                    writer.write(passed)
+                    if piece:
+                        await self._gate.wait()
                 writer.write(piece)
             writer.close()
 

@@ -92,7 +92,7 @@ def send(
     content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
     declared = {} if body is None else {"Content-Type": "application/json"}
     try:
-        path = f"{place.path}?{place.query}" if place.query else place.path
+        path = url.removeprefix(f"{place.scheme}://{place.netloc}")
         connection.request(method, path, content, {**declared, **(headers or {})})
         answer = connection.getresponse()
         named = {name.lower(): value for name, value in answer.getheaders()}
@@ -263,7 +263,6 @@ def simulated(folder: Path, latency_ms: float = 0, tokens_per_s: float = 0) -> I
 
 def config_for(provider: Provider, folder: Path, changes: Mapping[str, Any]) -> dict[str, Any]:
     """A config whose models are answered by `provider`; `changes` replace whole sections."""
-    target = {"provider": "p", "model": "gpt-4o"}
     return {
         "listen": {"port": 0},
         "admin": {"port": 0},
@@ -271,7 +270,7 @@ def config_for(provider: Provider, folder: Path, changes: Mapping[str, Any]) -> 
         # A busy machine must not turn a lookup into a miss.
         "embedding": {"timeout_ms": 10_000},
         "providers": {"p": {"kind": "openai", "base_url": provider.base_url}},
-        "models": {name: {"targets": [{**target, "model": name}]} for name in MODELS},
+        "models": {name: {"targets": [{"provider": "p", "model": name}]} for name in MODELS},
         **changes,
     }
 

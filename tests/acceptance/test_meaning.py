@@ -104,10 +104,10 @@ def test_a_last_word_belongs_to_its_conversation(running: Sidecar, provider: Pro
     """The same “yes, cancel it”, or a near one, after other turns is another request."""
     running.post(turns("order", "yes, cancel it"))
     for subject in ("subscription", "flight", "order from yesterday"):
-        for last in ("yes, cancel it", "yes, please cancel it"):
+        for last in ("yes, cancel it", "yes please, cancel it"):
             headers = {"Cache-Control": "only-if-cached"}
             assert running.post(turns(subject, last), headers).status == 504
-    assert running.post(turns("order", "yes, please cancel it")).cache == "semantic"
+    assert running.post(turns("order", "yes please, cancel it")).cache == "semantic"
     assert provider.calls == 1
 
 

@@ -13,7 +13,7 @@ from .test_sdk_answers import WITH_TOOLS
 
 ASKED = "How do I reset my password?"
 NEAR = "How can I reset my password?"
-TOPICS = [f"Tell me about topic {letter}" for letter in "abcdefgh"]
+TOPICS = [f"Tell me about topic {number}" for number in range(8)]
 
 
 @pytest.fixture(scope="module")
