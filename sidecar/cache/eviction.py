@@ -110,8 +110,22 @@ class Ranking:
             self._heap = [rank << _SLOT_BITS | slot for slot, rank in self._queued_items()]
             heapify(self._heap)
 
-    def pop_cheapest(self) -> int | None:
-        """The slot to lose next, ranked no longer; None where nothing is ranked."""
+    def pop_cheapest(self, spare: int | None = None) -> int | None:
+        """The slot to lose next, ranked no longer; None where nothing is ranked.
+
+        `spare` is named only when nothing else is left: a newcomer does not make room for
+        itself by leaving.
+        """
+        slot = self._pop()
+        if slot is None or slot != spare:
+            return slot
+        other = self._pop()
+        if other is not None:
+            self._live += 1
+            self._push(slot)
+        return slot if other is None else other
+
+    def _pop(self) -> int | None:
         while self._heap:
             item = heappop(self._heap)
             slot, rank = item & _SLOT_MASK, item >> _SLOT_BITS

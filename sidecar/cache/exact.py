@@ -62,9 +62,11 @@ class ExactTier:
         self.slots.remove(slot)
         return place
 
-    def cheapest(self) -> int | None:
-        """The slot to evict next; it must be removed then. None when nothing is left."""
-        return self._ranking.pop_cheapest()
+    def cheapest(self, spare: int | None = None) -> int | None:
+        """The slot to evict next; it must be removed then. None when nothing is left, `spare`
+        only when nothing else is.
+        """
+        return self._ranking.pop_cheapest(spare)
 
     def mark_saved(self, place: Place) -> None:
         """The store has it: its body may leave memory from now on."""

@@ -87,7 +87,7 @@ class Shelf:
             size, replaced_row,
         )  # fmt: skip
         is_queued = self._store.save(save)
-        self.enforce_caps()
+        self.enforce_caps(spare=slot)
         return is_queued and self._exact.slots.resolve(place) is not None
 
     def _fits(self, weight: int, size: int) -> bool:
@@ -129,13 +129,13 @@ class Shelf:
             self._exact.mark_saved(place)
         self.enforce_caps()
 
-    def enforce_caps(self) -> None:
-        """Let go of what is over a cap."""
+    def enforce_caps(self, spare: int | None = None) -> None:
+        """Let go of what is over a cap, of `spare` last."""
         evicted: Counter[EvictionReason] = Counter()
         while reason := self._over():
             if reason is EvictionReason.MEMORY and self._demote():
                 continue
-            slot = self._exact.cheapest()
+            slot = self._exact.cheapest(spare)
             if slot is None:
                 break
             size = self._exact.slots.size(slot)

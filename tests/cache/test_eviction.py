@@ -78,6 +78,17 @@ def test_once_popular_ages_out() -> None:
     pytest.fail("the entry stayed for ever")
 
 
+def test_spared_slot_goes_last() -> None:
+    """A newcomer is named only when there is nobody else, and keeps its rank meanwhile."""
+    ranking = Ranking()
+    ranking.add(0, 2000.0, 1000)
+    ranking.add(1, 1.0, 1000)
+    ranking.add(2, 3000.0, 1000)
+    assert ranking.pop_cheapest(spare=1) == 0
+    assert (len(ranking), ranking.pop_cheapest()) == (2, 1)
+    assert [ranking.pop_cheapest(spare=2), ranking.pop_cheapest(spare=2)] == [2, None]
+
+
 def test_removed_slot_is_not_evicted() -> None:
     """A slot that left for another reason is not named, also when it was the cheapest."""
     ranking = Ranking()

@@ -189,8 +189,8 @@ class FullHistory(History):
 
 
 _SETTINGS = settings(
-    max_examples=25,
-    stateful_step_count=30,
+    max_examples=15,
+    stateful_step_count=25,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

@@ -6,7 +6,9 @@ import pytest
 from sidecar.cache.entry import SELECTOR_FIELDS, Entry, Selector
 from sidecar.cache.tiers import Cache
 from sidecar.clock import ManualClock
+from sidecar.errors import SidecarError
 from sidecar.events import EntriesEvicted, Event
+from tests.cache.conftest import SmallDisk
 from tests.cache.making import NOW, digest, entry, noise, opened, vector
 
 ANN = Selector("user", "ann")
@@ -102,8 +104,9 @@ async def test_entries_put_meanwhile_stay(path: Path) -> None:
         after = 0
         await asyncio.sleep(0)
         while not purge.done():
-            cache.put(entry(f"after {after}"), vector(("after", after)))
-            after += 1
+            if after < 1000:
+                cache.put(entry(f"after {after}"), vector(("after", after)))
+                after += 1
             await asyncio.sleep(0)
         assert await purge == 2000
         await cache.flush()
@@ -141,6 +144,32 @@ async def test_vectors_being_loaded_are_purged(path: Path) -> None:
         await cache.filled()
         assert cache.stats().vectors == cache.stats().entries == 750
         assert await cache.nearest(digest("s"), vector(1), k=1, floor=0.99) == []
+
+
+async def test_purge_that_the_disk_refuses_still_holds(small_disk: SmallDisk) -> None:
+    """Where the disk neither deletes rows nor lets go of the file, the order fails loudly, and
+    what it meant is not served all the same.
+    """
+    path = small_disk.folder / "cache.sqlite"
+    async with opened(path) as cache:
+        for n in range(30):
+            cache.put(entry(n, user="ann" if n % 2 else "bob"), vector(n))
+    async with opened(path) as cache:
+        assert await cache.get(entry(0).key)
+        small_disk.fill()
+        _put_a_directory_in_its_place(path)
+        with pytest.raises(SidecarError, match="can't be purged"):
+            await cache.purge(ANN, dry_run=False)
+        for n in range(30):
+            found = await cache.get(entry(n).key)
+            assert found == (None if n % 2 else entry(n, user="bob"))
+        small_disk.free()
+
+
+def _put_a_directory_in_its_place(path: Path) -> None:
+    """What is open stays open; the name can't be unlinked any more."""
+    path.rename(path.with_name("moved"))
+    path.mkdir()
 
 
 async def test_purge_ends_though_its_caller_left(path: Path) -> None:

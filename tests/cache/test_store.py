@@ -194,6 +194,27 @@ async def _flushed(store: EntryStore) -> bool:
     return any([await store.flush() for _ in range(3)])
 
 
+async def test_start_on_a_full_disk(
+    small_disk: SmallDisk, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where the file can't even be opened the store starts all the same, and once there is
+    space it writes; what was on disk before is there after the next start.
+    """
+    path = small_disk.folder / "cache.sqlite"
+    async with open_store(path) as (store, _):
+        store.save(_save(1))
+    small_disk.fill()
+    async with open_store(path) as (store, heard):
+        assert not store.save(_save(heard.first_row, user="late"))
+        assert not await store.flush()
+        assert len(caplog.records) == 1
+        small_disk.free()
+        assert await store.flush()
+        late = heard.first_row
+    async with open_store(path) as (_, heard):
+        assert [listed.place.row for listed in heard.listed] == [1, late]
+
+
 async def test_purge_on_a_full_disk_deletes_the_file(small_disk: SmallDisk) -> None:
     """What was ordered gone is gone, though the disk has no room for the order itself."""
     path = small_disk.folder / "cache.sqlite"
@@ -202,9 +223,10 @@ async def test_purge_on_a_full_disk_deletes_the_file(small_disk: SmallDisk) -> N
             store.save(_save(row, text=noise(row, 2000), user="ann" if row % 2 else "bob"))
         await store.flush()
         small_disk.fill()
-        store.save(_save(50, text=noise(50, 60_000), user="ann"))
-        await store.flush()
+        store.save(_save(50, text=noise(50, 900_000), user="ann"))
+        assert not await store.flush()
         await store.forget(Selector("user", "ann"), 60, dry_run=False)
+        assert store.status.pending == 0
         small_disk.free()
         await store.flush()
     async with open_store(path) as (_, heard):

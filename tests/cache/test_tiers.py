@@ -315,3 +315,17 @@ async def test_read_that_was_overtaken_gives_the_newer(path: Path) -> None:
         cache.put(entry(text="new"), None)
         assert await reading == entry(text="new")
         assert await cache.get(entry().key) == entry(text="new")
+
+
+async def test_entry_that_expires_while_it_is_read_is_a_miss(
+    path: Path, clock: ManualClock
+) -> None:
+    """The time counts at which an answer would be given, not at which it was asked for."""
+    async with opened(path, clock=clock) as cache:
+        cache.put(entry(), None)
+    async with opened(path, clock=clock) as cache:
+        reading = asyncio.ensure_future(cache.get(entry().key))
+        await asyncio.sleep(0)
+        clock.advance(HOUR)
+        assert await reading is None
+        assert cache.stats().evictions == {"expired": 1}

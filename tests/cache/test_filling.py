@@ -1,0 +1,56 @@
+import asyncio
+from pathlib import Path
+
+from tests.cache.making import digest, entry, opened, vector
+
+
+async def test_every_vector_is_found_after_a_start(path: Path) -> None:
+    """Over several chunks, in one scope and in many, nothing is left out."""
+    async with opened(path) as cache:
+        for word in range(700):
+            cache.put(entry(word, scope=("one", str(word))[word % 2]), vector(word))
+    async with opened(path) as cache:
+        assert cache.stats().vectors == 700
+        for word in range(0, 700, 9):
+            scope = digest(("one", str(word))[word % 2])
+            (found,) = await cache.nearest(scope, vector(word), k=1, floor=0.99)
+            assert found.entry.question == f"question {word}?"
+
+
+async def test_entry_replaced_meanwhile_keeps_its_own_vector(path: Path) -> None:
+    """A vector that comes in late doesn't take the place of a newer one."""
+    async with opened(path) as cache:
+        for word in range(200):
+            cache.put(entry(word, scope=str(word)), vector(word))
+    async with opened(path, filled=False) as cache:
+        while not cache.stats().vectors:  # until the first ones are in
+            await asyncio.sleep(0)
+        # All were read in one chunk, so the last one's old vector is on its way.
+        cache.put(entry(199, scope="199", text="new"), vector("new"))
+        await cache.filled()
+        assert await cache.nearest(digest("199"), vector(199), k=1, floor=0.99) == []
+        (found,) = await cache.nearest(digest("199"), vector("new"), k=1, floor=0.99)
+        assert found.entry.completion.choices[0].text == "new"
+        assert cache.stats().vectors == 200
+
+
+async def test_vectors_of_two_lengths_do_not_spoil_each_other(path: Path) -> None:
+    """A model that changed its dimension leaves vectors behind that are passed over."""
+    async with opened(path, dimension=16) as cache:
+        cache.put(entry("old"), vector("old", 16))
+    async with opened(path, dimension=8) as cache:
+        cache.put(entry("new"), vector("new", 8))
+    async with opened(path, dimension=8) as cache:
+        (found,) = await cache.nearest(digest("s"), vector("new", 8), k=1, floor=0.99)
+        assert found.entry == entry("new")
+
+
+async def test_caps_hold_while_vectors_come_in(path: Path) -> None:
+    """Vectors that would fill the memory evict entries as any others do."""
+    async with opened(path) as cache:
+        for word in range(600):
+            cache.put(entry(word), vector(word))
+    async with opened(path, max_memory_bytes=300_000) as cache:
+        stats = cache.stats()
+        assert stats.memory_bytes <= 300_000
+        assert 0 < stats.entries < 600
