@@ -15,7 +15,8 @@ _HITS = (Outcome.EXACT, Outcome.SEMANTIC, Outcome.STALE)
 def reply_head(reply: Reply, *, disclose: bool) -> dict[str, str]:
     """All headers of a reply. Of a stream only what is known before its first chunk."""
     trail = reply.trail
-    head = base_head(trail, ttl_s=reply.ttl_s)
+    # What is left of the time to live tells the age as well.
+    head = base_head(trail, ttl_s=reply.ttl_s if disclose else None)
     if trail.answered_model:
         head["x-sidecar-model"] = trail.answered_model
         head["x-sidecar-provider"] = trail.answered_provider

@@ -30,7 +30,8 @@ C = TypeVar("C", Choice, Delta)
 _TOP: Final = frozenset(("id", "object", "created", "model", "choices", "usage"))
 _CHOICE: Final = frozenset(("index", "message", "delta", "finish_reason", "logprobs"))
 _SPOKEN: Final = frozenset(("role", "content", "refusal", "tool_calls"))
-_WORD: Final = re.compile(r"[\w.\-]{1,64}", re.ASCII)
+# Letters or a small number: what a hostile server puts here could else be our own key.
+_WORD: Final = re.compile(r"[a-z_]{1,40}|[0-9]{1,4}")
 
 
 def parse_completion(body: bytes) -> Completion:
