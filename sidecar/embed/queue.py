@@ -96,6 +96,11 @@ class EmbeddingQueue:
         """How many callers wait now."""
         return self._waiting
 
+    @property
+    def queued(self) -> int:
+        """How many texts are in line, the one in the model's hands not counted."""
+        return len(self._pending)
+
     async def embed(self, text: str) -> Vector:
         """Return the vector of `text`: float32 (dimension,), unit length, read-only.
 

@@ -2,38 +2,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
-from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from sidecar.clock import ManualClock
-from sidecar.embed import EmbeddingQueue, Unembeddable, Vector
+from sidecar.embed import EmbeddingQueue, Vector
 from sidecar.embed.onnx import OnnxEmbedder
 from sidecar.reasons import Reason
 from tests.embed.embedders import Hashed, Held, Raising, Wrong
-
-LONG_S = 30.0  # longer than any test takes
-SHORT_S = 0.05
-
-
-async def started(held: Held) -> None:
-    """Return once a run waits in the embedder."""
-    await asyncio.to_thread(held.started.wait)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Give the loop turns until the condition holds; pytest's own limit bounds it."""
-    while not condition():  # noqa: ASYNC110 - the condition is the product's own state
-        await asyncio.sleep(0)
-
-
-async def refusal(queue: EmbeddingQueue, text: str) -> Reason:
-    """Why `text` gets no vector."""
-    with pytest.raises(Unembeddable) as refused:
-        await queue.embed(text)
-    return refused.value.reason
+from tests.embed.waiting import LONG_S, SHORT_S, refusal, started, until
 
 
 async def test_gives_the_embedders_vector(minilm: OnnxEmbedder) -> None:
@@ -135,83 +113,6 @@ async def test_behind_a_stuck_run_nobody_waits(held: Held) -> None:
     queue.close()
 
 
-async def test_a_cancelled_waiter_costs_no_run(held: Held) -> None:
-    """A client that left before its turn is dropped; the others get theirs."""
-    queue = EmbeddingQueue(held, timeout_s=LONG_S)
-    first = asyncio.ensure_future(queue.embed("a"))
-    await started(held)
-    leaving, staying = (asyncio.ensure_future(queue.embed(text)) for text in "bc")
-    await until(lambda: queue.waiting == 3)
-    leaving.cancel()
-    await asyncio.wait([leaving])
-    held.go.set()
-    await asyncio.gather(first, staying)
-    assert held.runs == ["a", "c"]
-    queue.close()
-
-
-async def test_a_cancelled_waiter_does_not_take_others_along(held: Held) -> None:
-    """Of two who share a run, one may leave."""
-    queue = EmbeddingQueue(held, timeout_s=LONG_S)
-    leaving, staying = (asyncio.ensure_future(queue.embed("a")) for _ in range(2))
-    await started(held)
-    leaving.cancel()
-    await asyncio.wait([leaving])
-    held.go.set()
-    assert (await staying).shape == (8,)
-    queue.close()
-
-
-async def test_a_text_past_its_deadline_costs_no_run(held: Held) -> None:
-    """Also when the loop was too busy to tell the worker: the worker looks at its clock."""
-    clock = ManualClock()
-    queue = EmbeddingQueue(held, timeout_s=LONG_S, clock=clock)
-    first = asyncio.ensure_future(queue.embed("a"))
-    await started(held)
-    late = asyncio.ensure_future(queue.embed("b"))
-    await until(lambda: queue.waiting == 2)
-    clock.advance(LONG_S + 1)
-    held.go.set()
-    await first
-    # The next text is run, so "b" was passed over.
-    await queue.embed("c")
-    assert held.runs == ["a", "c"]
-    late.cancel()
-    queue.close()
-
-
-async def test_a_full_queue_refuses_at_once(held: Held) -> None:
-    """More callers than `max_waiting` are refused, and the first to go makes room."""
-    queue = EmbeddingQueue(held, timeout_s=LONG_S, max_waiting=2)
-    calls = [asyncio.ensure_future(queue.embed(text)) for text in "ab"]
-    await until(lambda: queue.waiting == 2)
-    assert await refusal(queue, "c") is Reason.EMBED_BUSY
-    calls[1].cancel()
-    await asyncio.wait([calls[1]])
-    held.go.set()
-    assert (await queue.embed("c")).shape == (8,)
-    await calls[0]
-    queue.close()
-
-
-async def test_callers_who_left_leave_nothing_behind(held: Held) -> None:
-    """A thousand cancelled calls behind a stuck run are not kept."""
-    queue = EmbeddingQueue(held, timeout_s=LONG_S)
-    first = asyncio.ensure_future(queue.embed("a"))
-    await started(held)
-    for n in range(1000):
-        call = asyncio.ensure_future(queue.embed(f"text {n}"))
-        await until(lambda: queue.waiting == 2)
-        call.cancel()
-        await asyncio.wait([call])
-    assert queue.waiting == 1
-    held.go.set()
-    await first
-    await queue.embed("last")
-    assert held.runs == ["a", "last"]
-    queue.close()
-
-
 @pytest.mark.parametrize(
     "vector",
     [
@@ -284,25 +185,4 @@ async def test_closing_twice_is_closing_once() -> None:
     """A second close does nothing."""
     queue = EmbeddingQueue(Hashed(), timeout_s=LONG_S)
     queue.close()
-    queue.close()
-
-
-def test_a_loop_that_closed_does_not_end_the_worker(held: Held) -> None:
-    """A caller whose loop is gone can't be told; the next loop is served."""
-    queue = EmbeddingQueue(held, timeout_s=SHORT_S, memo_size=0)
-    loop = asyncio.new_event_loop()
-    assert loop.run_until_complete(refusal(queue, "a")) is Reason.EMBED_TIMEOUT
-    loop.close()
-    held.go.set()
-
-    async def again() -> Vector:
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            try:
-                return await queue.embed("b")
-            except Unembeddable:
-                await asyncio.sleep(0)
-        raise AssertionError("the worker is gone")
-
-    assert asyncio.run(again()).shape == (8,)
     queue.close()

@@ -16,8 +16,3 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
     with pytest.raises(ConfigError) as told:
         open_embedder("any", backend="sentence-transformers")
     assert 'pip install "semantic-sidecar[sentence-transformers]"' in told.value.message
-
-
-def test_importing_the_backend_does_not_import_torch() -> None:
-    """A process with the shipped model never pays for torch."""
-    assert "torch" not in sys.modules

@@ -19,6 +19,7 @@ def visibility(minilm: OnnxEmbedder) -> Visibility:
         pytest.param("a\u00adb", id="soft hyphen"),
         pytest.param("\u202eabc", id="right-to-left override"),
         pytest.param("bell\x07", id="control character"),
+        pytest.param("two\x0bwords", id="vertical tab, which would join words"),
         pytest.param("broken \ufffd", id="replacement character"),
         pytest.param("icon \ue000", id="private use"),
         pytest.param("\U000e0041 tag", id="tag character"),
