@@ -19,9 +19,12 @@ Refuses to evict: it says which, the owner acts.
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from heapq import heapify, heappop, heappush
+from itertools import count
+from operator import add
 
 _SCALE = 1 << 24  # credit of one millisecond a byte; one use is 1
 _CREDIT_MAX = 1 << 40  # ranks stay within 63 bits for 2^19 turnovers of the dearest entries
@@ -93,6 +96,20 @@ class Ranking:
         self._live += 1
         self.touch(slot)
         self._push(slot)
+
+    def add_many(self, values: Sequence[float], sizes: Sequence[int]) -> None:
+        """Rank the next slots in a row, none of which was ever used, as `add` would."""
+        first = len(self._ranks)
+        credits_ = array("q", map(credit, values, sizes))
+        ranks = array("q", map(add, credits_, count(self._clock + 1)))
+        self._clock += len(ranks)
+        self._live += len(ranks)
+        self._credits.extend(credits_)
+        self._ranks.extend(ranks)
+        self._queued.extend(ranks)
+        self._uses.frombytes(b"\1" * len(ranks))
+        self._heap.extend(rank << _SLOT_BITS | slot for slot, rank in enumerate(ranks, first))
+        heapify(self._heap)
 
     def touch(self, slot: int) -> None:
         """The entry was used."""

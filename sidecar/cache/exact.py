@@ -9,12 +9,12 @@ has a slot.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 from sidecar.cache.bodies import Bodies
 from sidecar.cache.entry import Entry
 from sidecar.cache.eviction import Ranking
-from sidecar.cache.slots import Place, Slots
+from sidecar.cache.slots import Listed, Place, Slots
 
 SLOT_BYTES = 280  # measured: key, dict, columns and heap item of one entry
 
@@ -41,9 +41,14 @@ class ExactTier:
         self.bodies.hold(entry)
         return slot
 
-    def enlist(self, place: Place, expires_at: float, value: float, size: int) -> int:
+    def enlist(self, listed: Listed) -> int:
         """Take in the place of an entry that is on disk; its key must be free."""
-        return self._add(place, expires_at, value, size)
+        return self._add(listed.place, listed.expires_at, listed.value, listed.size)
+
+    def enlist_many(self, listed: Sequence[Listed]) -> None:
+        """Take in many at once, where `Slots.can_extend`: it makes a start short."""
+        self.slots.add_many(listed)
+        self._ranking.add_many([each.value for each in listed], [each.size for each in listed])
 
     def _add(self, place: Place, expires_at: float, value: float, size: int) -> int:
         slot = self.slots.add(place, expires_at, size)
@@ -72,10 +77,3 @@ class ExactTier:
         """The store has it: its body may leave memory from now on."""
         if self.slots.resolve(place) is not None:
             self.bodies.mark_saved(place.key)
-
-    def held(self) -> Iterator[tuple[int, Entry]]:
-        """The entries that are whole in memory, with their slots."""
-        for entry in list(self.bodies):
-            slot = self.slots.find(entry.key)
-            if slot is not None:
-                yield slot, entry

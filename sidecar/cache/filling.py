@@ -49,17 +49,20 @@ async def _index(rows: list[VectorRow], slots: Slots, semantic: SemanticTier) ->
         if len(row.vector) == 4 * semantic.dimension:
             by_scope[row.scope].append(row)
     for count, (scope, group) in enumerate(by_scope.items(), start=1):
-        _add(scope, group, slots, semantic)
+        await _add(scope, group, slots, semantic)
         if count % YIELD_AFTER == 0:
             await asyncio.sleep(0)
     await asyncio.sleep(0)
 
 
-def _add(scope: bytes, rows: list[VectorRow], slots: Slots, semantic: SemanticTier) -> None:
+async def _add(scope: bytes, rows: list[VectorRow], slots: Slots, semantic: SemanticTier) -> None:
     vectors: dict[int, bytes] = {}
     for row in rows:
         if (slot := slots.resolve(row.place)) is not None:
             vectors[slots.handle(slot)] = row.vector
     if vectors:
         matrix = np.frombuffer(b"".join(vectors.values()), dtype=np.float32)
-        semantic.add_many(list(vectors), scope, matrix.reshape(len(vectors), -1))
+        await semantic.add_many(list(vectors), scope, matrix.reshape(len(vectors), -1))
+    for handle in vectors:
+        if slots.from_handle(handle) is None:
+            semantic.remove(handle)

@@ -23,14 +23,21 @@ from sidecar.cache.rows import (
     decode_entry,
     decode_vector,
 )
-from sidecar.cache.slots import Place
+from sidecar.cache.slots import Listed, Place
 
 _ENTRY = f"SELECT {', '.join(ENTRY_COLUMNS)} FROM entries WHERE row = ?"  # noqa: S608 - constants
 _VECTORS = (
     f"SELECT {', '.join(VECTOR_COLUMNS)} FROM vectors "  # noqa: S608 - constants
     "WHERE row > ? AND row < ? AND embedding = ? ORDER BY row LIMIT ?"
 )
-_DIRECTORY = "SELECT row, key, expires_at, value, size FROM entries INDEXED BY directory"
+# The index has no seals. What can't have been written is left out; what was changed into
+# something possible leads to a row that says otherwise when it is read.
+_DIRECTORY = (
+    "SELECT row, key, expires_at, value, size FROM entries INDEXED BY directory "
+    "WHERE typeof(key) = 'blob' AND length(key) = 32 AND typeof(expires_at) = 'real' "
+    "AND typeof(value) = 'real' AND typeof(size) = 'integer' AND size >= 0"
+)
+_LISTED_AT_ONCE = 10_000
 _LAST = (
     "SELECT max(last) FROM "
     "(SELECT max(row) AS last FROM entries UNION ALL SELECT max(row) FROM vectors)"
@@ -46,15 +53,6 @@ class Flaw(Enum):
 
 
 Found: TypeAlias = Entry | Flaw
-
-
-class Listed(NamedTuple):
-    """What the exact tier keeps in memory of an entry on disk."""
-
-    place: Place
-    expires_at: float
-    value: float
-    size: int
 
 
 class VectorChunk(NamedTuple):
@@ -83,11 +81,11 @@ class Reader:
         except sqlite3.Error as error:
             return Flaw.DAMAGED if database.is_damage(error) else Flaw.UNREADABLE
 
-    def directory(self, epoch: int) -> Iterator[Listed]:
-        """All entries, from the index that holds nothing else; raises sqlite3.Error."""
-        for row, key, expires_at, value, size in self._connect(epoch).execute(_DIRECTORY):
-            if _is_listing(key, expires_at, value, size):
-                yield Listed(Place(row, key), expires_at, value, size)
+    def directory(self, epoch: int) -> Iterator[list[Listed]]:
+        """All entries, in parts, from the index that holds nothing else; raises sqlite3.Error."""
+        lines = self._connect(epoch).execute(_DIRECTORY)
+        while part := lines.fetchmany(_LISTED_AT_ONCE):
+            yield list(map(Listed._make, part))
 
     def last_row(self, epoch: int) -> int:
         """The highest row in use, 0 for none; raises sqlite3.Error."""
@@ -121,12 +119,3 @@ class Reader:
             self._connection = database.open_reader(self._path)
             self._epoch = epoch
         return self._connection
-
-
-def _is_listing(key: object, *numbers: object) -> bool:
-    """Whether a line of the index, which has no seal, can be what was written."""
-    return (
-        type(key) is bytes
-        and len(key) == 32
-        and all(type(number) in (int, float) for number in numbers)
-    )

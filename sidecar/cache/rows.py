@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
 from sys import intern
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from sidecar.cache.entry import Entry
 from sidecar.cache.slots import Place
@@ -34,8 +33,7 @@ class DamagedRowError(Exception):
     """A row is not what was written."""
 
 
-@dataclass(frozen=True, slots=True)
-class VectorRow:
+class VectorRow(NamedTuple):
     """A stored vector: raw float32 as it was given, and whose it is."""
 
     place: Place

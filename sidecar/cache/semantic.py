@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from sys import intern
 from typing import NamedTuple
 
@@ -67,11 +68,19 @@ class SemanticTier:
         self._partition_of[handle] = partition
         return True
 
-    def add_many(self, handles: Sequence[int], scope: bytes, vectors: Vector) -> None:
-        """Make rows of `vectors` (n, dimension) searchable, all or none of them."""
+    async def add_many(self, handles: Sequence[int], scope: bytes, vectors: Vector) -> None:
+        """Make rows of `vectors` (n, dimension) searchable, all or none of them.
+
+        A large partition may have to move in memory to grow, so a thread does it. Whoever
+        asked removes the handles that lost their meaning meanwhile.
+        """
         partition = _partition(scope)
+        add = partial(self._index.add_many, handles, vectors, partition)
         try:
-            self._index.add_many(handles, vectors, partition)
+            if self._index.size(partition) + len(handles) <= INLINE_ROWS:
+                add()
+            else:
+                await asyncio.get_running_loop().run_in_executor(self._searcher, add)
         except InvalidVectorError:
             return
         self._partition_of.update(dict.fromkeys(handles, partition))

@@ -15,9 +15,8 @@ from sidecar.cache.commands import Save
 from sidecar.cache.entry import Entry, disk_bytes, memory_bytes
 from sidecar.cache.eviction import Caps, EvictionReason
 from sidecar.cache.exact import ExactTier
-from sidecar.cache.reader import Listed
 from sidecar.cache.semantic import SemanticTier, Vector
-from sidecar.cache.slots import Place
+from sidecar.cache.slots import Listed, Place
 from sidecar.cache.store import EntryStore
 from sidecar.events import EntriesEvicted, Observers
 
@@ -58,16 +57,23 @@ class Shelf:
         """The first row to use."""
         self._next_row = row
 
-    def enlist(self, listed: Listed) -> None:
-        """Take in an entry that is on disk. Of two with one key the newer counts."""
-        slot = self._exact.slots.find(listed.place.key)
+    def enlist(self, listed: list[Listed]) -> None:
+        """Take in entries that are on disk. Of two with one key the newer counts."""
+        if self._exact.slots.can_extend(listed):
+            self._exact.enlist_many(listed)
+        else:
+            for each in listed:
+                self._enlist_one(each)
+
+    def _enlist_one(self, listed: Listed) -> None:
+        slot = self._exact.slots.find(listed.key)
         if slot is not None:
             older = min(self._exact.slots.place(slot), listed.place)
             self._store.drop(older.row, 0)
             if older == listed.place:
                 return
             self._exact.remove(slot)
-        self._exact.enlist(*listed)
+        self._exact.enlist(listed)
 
     def put(self, entry: Entry, vector: Vector | None) -> bool:
         """Keep an entry in the place of any other with its key; False where it won't last."""

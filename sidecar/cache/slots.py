@@ -11,7 +11,7 @@ stale by its row: it never leads to the entry that took the slot afterwards.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +27,21 @@ class Place(NamedTuple):
 
     row: int
     key: bytes
+
+
+class Listed(NamedTuple):
+    """What the exact tier keeps in memory of an entry on disk."""
+
+    row: int
+    key: bytes
+    expires_at: float
+    value: float
+    size: int
+
+    @property
+    def place(self) -> Place:
+        """Where it is."""
+        return Place(self.row, self.key)
 
 
 class Slots:
@@ -59,6 +74,21 @@ class Slots:
         self._expires[slot] = expires_at
         self._sizes[slot] = min(size, _SIZE_MAX)
         return slot
+
+    def can_extend(self, listed: Sequence[Listed]) -> bool:
+        """Whether `add_many` may take these: all keys are new, and no slot is free."""
+        keys = {each.key for each in listed}
+        return not self._free and len(keys) == len(listed) and keys.isdisjoint(self._slot_of)
+
+    def add_many(self, listed: Sequence[Listed]) -> None:
+        """Give new keys the next slots, one after the other; `can_extend` must be true."""
+        first = len(self._keys)
+        rows, keys, expires, _, sizes = zip(*listed, strict=True)
+        self._slot_of.update(zip(keys, range(first, first + len(keys)), strict=True))
+        self._keys.extend(keys)
+        self._rows.extend(rows)
+        self._expires.extend(expires)
+        self._sizes.extend(min(size, _SIZE_MAX) for size in sizes)
 
     def _grow(self) -> int:
         self._keys.append(b"")

@@ -26,8 +26,8 @@ from typing import Protocol, TypeVar
 from sidecar.cache import database
 from sidecar.cache.commands import Drop, Flush, Forget, News, Save
 from sidecar.cache.entry import Selector
-from sidecar.cache.reader import Flaw, Found, Listed, Reader, VectorChunk
-from sidecar.cache.slots import Place
+from sidecar.cache.reader import Flaw, Found, Reader, VectorChunk
+from sidecar.cache.slots import Listed, Place
 from sidecar.cache.writer import Writer
 from sidecar.clock import Clock
 
@@ -48,7 +48,7 @@ class EntryStore(Protocol):
         """What the files take on disk."""
         ...
 
-    async def open(self, take: Callable[[Listed], None], hear: Callable[[News], None]) -> int:
+    async def open(self, take: Callable[[list[Listed]], None], hear: Callable[[News], None]) -> int:
         """Give all that is stored to `take`, in a thread, and say the first row to use.
 
         News go to `hear`, on the loop. Raises ConfigError.
@@ -139,12 +139,12 @@ class Store:
         """What the files take on disk."""
         return database.file_bytes(self._path)
 
-    async def open(self, take: Callable[[Listed], None], hear: Callable[[News], None]) -> int:
+    async def open(self, take: Callable[[list[Listed]], None], hear: Callable[[News], None]) -> int:
         """See EntryStore."""
         self._loop, self._hear = asyncio.get_running_loop(), hear
         return await self._in_thread(self._open, take)
 
-    def _open(self, take: Callable[[Listed], None]) -> int:
+    def _open(self, take: Callable[[list[Listed]], None]) -> int:
         try:
             first = self._list(take)
         except (sqlite3.Error, OSError) as error:
@@ -155,7 +155,7 @@ class Store:
         self._writer.start(ok=True)
         return first
 
-    def _list(self, take: Callable[[Listed], None]) -> int:
+    def _list(self, take: Callable[[list[Listed]], None]) -> int:
         self._writer.open()
         try:
             return self._list_file(take)
@@ -166,9 +166,9 @@ class Store:
         self._writer.open()
         return self._list_file(take)
 
-    def _list_file(self, take: Callable[[Listed], None]) -> int:
-        for listed in self._reader.directory(self._writer.epoch):
-            take(listed)
+    def _list_file(self, take: Callable[[list[Listed]], None]) -> int:
+        for part in self._reader.directory(self._writer.epoch):
+            take(part)
         return self._reader.last_row(self._writer.epoch) + 1
 
     def save(self, save: Save) -> bool:
@@ -238,7 +238,7 @@ class NoStore:
     status = StoreStatus()
     file_bytes = 0
 
-    async def open(self, take: Callable[[Listed], None], hear: Callable[[News], None]) -> int:
+    async def open(self, take: Callable[[list[Listed]], None], hear: Callable[[News], None]) -> int:
         """Nothing is stored, rows count from 1."""
         return 1
 

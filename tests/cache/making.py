@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -70,6 +71,15 @@ def vector(word: object = "a", dimension: int = DIMENSION) -> Vector:
 def noise(seed: int, length: int) -> str:
     """Text that doesn't repeat itself."""
     return "".join(random.Random(seed).choices("abcdefghijklmnop ", k=length))  # noqa: S311 - no secret
+
+
+def break_file(path: Path) -> None:
+    """Overwrite all of a database but its first page, also for who has it open."""
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * (path.stat().st_size - 4096))
 
 
 @asynccontextmanager

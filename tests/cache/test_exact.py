@@ -1,6 +1,6 @@
 from sidecar.cache.exact import ExactTier
-from sidecar.cache.slots import Place
-from tests.cache.making import NOW, entry
+from sidecar.cache.slots import Listed, Place
+from tests.cache.making import NOW, digest, entry
 
 
 def test_admitted_entry_is_whole() -> None:
@@ -14,8 +14,22 @@ def test_admitted_entry_is_whole() -> None:
 def test_enlisted_entry_is_a_place() -> None:
     """An entry on disk is known by its key, without its body."""
     tier = ExactTier()
-    tier.enlist(Place(1, entry("a").key), NOW, 5.0, 100)
+    tier.enlist(Listed(1, entry("a").key, NOW, 5.0, 100))
     assert (entry("a").key in tier.slots, len(tier.bodies)) == (True, 0)
+
+
+def test_many_are_enlisted_as_each_would_be() -> None:
+    """Taken in at once, places are found and ranked as when they come one by one."""
+    listed = [Listed(row, digest(row), NOW, float(row % 7), 100) for row in range(1, 50)]
+    one, many = ExactTier(), ExactTier()
+    for each in listed:
+        one.enlist(each)
+    many.enlist_many(listed[:20])
+    many.enlist_many(listed[20:])
+    for tier in (one, many):
+        tier.used(3)
+    assert [many.slots.place(slot) for slot in range(49)] == [each.place for each in listed]
+    assert [many.cheapest() for _ in listed] == [one.cheapest() for _ in listed]
 
 
 def test_removed_entry_leaves_nothing() -> None:

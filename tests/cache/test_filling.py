@@ -1,7 +1,15 @@
 import asyncio
 from pathlib import Path
 
-from tests.cache.making import digest, entry, opened, vector
+import numpy as np
+
+from sidecar.cache.filling import fill
+from sidecar.cache.reader import VectorChunk
+from sidecar.cache.rows import VectorRow
+from sidecar.cache.semantic import INLINE_ROWS, SemanticTier
+from sidecar.cache.slots import Place, Slots
+from sidecar.cache.store import NoStore
+from tests.cache.making import DIMENSION, digest, entry, opened, vector
 
 
 async def test_every_vector_is_found_after_a_start(path: Path) -> None:
@@ -54,3 +62,31 @@ async def test_caps_hold_while_vectors_come_in(path: Path) -> None:
         stats = cache.stats()
         assert stats.memory_bytes <= 300_000
         assert 0 < stats.entries < 600
+
+
+class OneChunk(NoStore):
+    """A store that has two vectors of one scope."""
+
+    places = (Place(1, digest("a")), Place(2, digest("b")))
+
+    async def vectors(self, after: int, below: int, limit: int) -> VectorChunk:
+        """The two, then nothing."""
+        rows = [VectorRow(place, digest("s"), vector(place.row).tobytes()) for place in self.places]
+        return VectorChunk([], [], after) if after else VectorChunk(rows, [], 2)
+
+
+async def test_entry_that_left_while_its_vector_was_added_is_not_found() -> None:
+    """A large partition grows in a thread; what is forgotten meanwhile doesn't stay in it."""
+    slots, semantic = Slots(), SemanticTier(DIMENSION)
+    many = np.stack([vector(word) for word in range(3, 3 + INLINE_ROWS)])
+    await semantic.add_many([1 << 50 | row for row in range(INLINE_ROWS)], digest("s"), many)
+    gone, _ = (slots.add(place, 1e12, 10) for place in OneChunk.places)
+    handle = slots.handle(gone)
+    filling = asyncio.ensure_future(fill(OneChunk(), slots, semantic, 9, lambda damaged: None))
+    await asyncio.sleep(0)
+    slots.remove(gone)
+    semantic.remove(handle)
+    await filling
+    assert await semantic.search(digest("s"), vector(1), 1, 0.99) == []
+    assert len(await semantic.search(digest("s"), vector(2), 1, 0.99)) == 1
+    assert len(semantic) == INLINE_ROWS + 1

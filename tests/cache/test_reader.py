@@ -7,9 +7,9 @@ import pytest
 
 from sidecar.cache import statements
 from sidecar.cache.commands import Save
-from sidecar.cache.database import open_writer
-from sidecar.cache.reader import Flaw, Listed, Reader
-from sidecar.cache.slots import Place
+from sidecar.cache.database import open_writer, set_aside
+from sidecar.cache.reader import Flaw, Reader
+from sidecar.cache.slots import Listed, Place
 from tests.cache.making import NOW, entry, vector
 
 PLACE = Place(1, entry().key)
@@ -63,7 +63,7 @@ def test_vanished_file_is_unreadable(reader: Reader) -> None:
 @pytest.mark.usefixtures("connection")
 def test_directory_lists_entries(reader: Reader) -> None:
     """The directory tells all that memory keeps of an entry."""
-    assert list(reader.directory(0)) == [Listed(PLACE, entry().expires_at, 500.0, 77)]
+    assert list(reader.directory(0)) == [[Listed(*PLACE, entry().expires_at, 500.0, 77)]]
 
 
 @pytest.mark.parametrize("change", ["key = 'text'", "key = x'00'", "expires_at = 'never'"])
@@ -104,6 +104,6 @@ def test_damaged_vector_is_named(connection: sqlite3.Connection, reader: Reader)
 def test_reader_follows_the_file(reader: Reader, path: Path) -> None:
     """When another file takes the place of the first, it is read from then on."""
     assert reader.entry(PLACE, 0) == entry()
-    path.rename(path.with_name("aside"))
+    set_aside(path, NOW, "a test")
     with closing(open_writer(path, wal_pages=100, now=NOW)):
         assert reader.entry(PLACE, 1) is Flaw.MISSING

@@ -46,7 +46,7 @@ async def test_large_partition_gives_what_a_small_one_gives() -> None:
     """Searched in a thread, the same vectors are found as inline."""
     tier = SemanticTier(DIMENSION)
     words = range(INLINE_ROWS)
-    tier.add_many(list(words), SCOPE, np.stack([vector(word) for word in words]))
+    await tier.add_many(list(words), SCOPE, np.stack([vector(word) for word in words]))
     inline = await tier.search(SCOPE, vector(7), 4, -1.0)
     tier.add(INLINE_ROWS, SCOPE, -vector(7))
     assert await tier.search(SCOPE, vector(7), 4, -1.0) == inline

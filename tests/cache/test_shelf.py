@@ -2,10 +2,9 @@ import pytest
 
 from sidecar.cache.eviction import Caps, EvictionReason
 from sidecar.cache.exact import ExactTier
-from sidecar.cache.reader import Listed
 from sidecar.cache.semantic import SemanticTier
 from sidecar.cache.shelf import Shelf
-from sidecar.cache.slots import Place
+from sidecar.cache.slots import Listed, Place
 from sidecar.cache.store import NoStore
 from sidecar.events import EntriesEvicted, Event, Observers
 from tests.cache.making import DIMENSION, NOW, digest, entry, noise, vector
@@ -37,6 +36,14 @@ def test_evicted_entry_is_in_no_tier() -> None:
     assert entry("b").key not in made.exact.slots
     assert (len(made.exact), len(made.semantic), len(made.exact.bodies)) == (2, 2, 2)
     assert made.told == [EntriesEvicted("entries", 1)]
+
+
+def test_newcomer_does_not_leave_at_once() -> None:
+    """What was just put is there, even if all others save more."""
+    made = Shelves(max_entries=2)
+    for word, value in [("a", 5000.0), ("b", 5000.0), ("c", 1.0)]:
+        assert made.shelf.put(entry(word, value=value), vector(word))
+    assert entry("c").key in made.exact.slots
 
 
 def test_memory_is_bounded() -> None:
@@ -100,14 +107,24 @@ def test_of_two_on_disk_the_newer_is_listed() -> None:
     for rows in [(1, 2), (2, 1)]:
         made = Shelves()
         for row in rows:
-            made.shelf.enlist(Listed(Place(row, digest("k")), NOW, 1.0, 10))
+            made.shelf.enlist([Listed(row, digest("k"), NOW, 1.0, 10)])
         assert made.exact.slots.place(0) == Place(2, digest("k"))
+
+
+def test_two_with_one_key_in_one_part_are_one() -> None:
+    """Rows that come together are told apart as well as rows that don't."""
+    made = Shelves()
+    made.shelf.enlist([Listed(row, digest(row % 3), NOW, 1.0, 10) for row in range(1, 10)])
+    made.shelf.enlist([Listed(row, digest(row), NOW, 1.0, 10) for row in range(10, 20)])
+    slots = made.exact.slots
+    assert len(slots) == 13
+    assert sorted(slots.place(slot).row for _, slot in slots.items()) == [7, 8, 9, *range(10, 20)]
 
 
 def test_lost_disk_leaves_what_is_in_memory() -> None:
     """When the disk loses everything, whole entries stay and the rest is named."""
     made = Shelves()
-    made.shelf.enlist(Listed(Place(1, digest("k")), NOW, 1.0, 10))
+    made.shelf.enlist([Listed(1, digest("k"), NOW, 1.0, 10)])
     made.shelf.start_at(2)
     made.shelf.put(entry(), vector())
     handles = made.shelf.lose_disk()

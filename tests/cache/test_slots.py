@@ -1,4 +1,4 @@
-from sidecar.cache.slots import Place, Slots
+from sidecar.cache.slots import Listed, Place, Slots
 from tests.cache.making import digest
 
 
@@ -19,6 +19,18 @@ def test_freed_slot_is_reused() -> None:
         used.add(slot)
         slots.remove(slot)
     assert len(used) == 1
+
+
+def test_many_are_added_only_without_gaps() -> None:
+    """Slots in a row are given only to new keys, each once, and where no slot is free."""
+    slots = Slots()
+    slots.add(Place(1, digest("a")), 1.0, 1)
+    new = Listed(2, digest("b"), 1.0, 1.0, 1)
+    assert slots.can_extend([new])
+    assert not slots.can_extend([new, new])
+    assert not slots.can_extend([Listed(2, digest("a"), 1.0, 1.0, 1)])
+    slots.remove(0)
+    assert not slots.can_extend([new])
 
 
 def test_old_handle_never_leads_to_new_entry() -> None:

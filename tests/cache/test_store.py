@@ -11,13 +11,13 @@ import pytest
 
 from sidecar.cache.commands import FileLost, News, Save, Saved
 from sidecar.cache.entry import Selector
-from sidecar.cache.reader import Flaw, Listed
-from sidecar.cache.slots import Place
+from sidecar.cache.reader import Flaw
+from sidecar.cache.slots import Listed, Place
 from sidecar.cache.store import EntryStore, NoStore, Store
 from sidecar.clock import ManualClock
 from sidecar.errors import ConfigError, SidecarError
 from tests.cache.conftest import SmallDisk
-from tests.cache.making import NOW, entry, noise, vector
+from tests.cache.making import NOW, break_file, entry, noise, vector
 
 
 class Heard:
@@ -36,7 +36,7 @@ async def open_store(
     """A store at work."""
     store = Store(path, embedding="mini", max_disk_bytes=max_disk_bytes, clock=ManualClock(NOW))
     heard = Heard()
-    heard.first_row = await store.open(heard.listed.append, heard.news.append)
+    heard.first_row = await store.open(heard.listed.extend, heard.news.append)
     try:
         yield store, heard
     finally:
@@ -241,7 +241,7 @@ async def test_damage_met_while_running_is_set_aside(
     async with open_store(path) as (store, heard):
         store.save(_save(1))
         await store.flush()
-        _break(path)
+        break_file(path)
         store.drop(1, 0)
         store.save(_save(2))
         assert await store.flush()
@@ -250,17 +250,6 @@ async def test_damage_met_while_running_is_set_aside(
         assert await store.read([Place(1, entry(1).key)]) == [Flaw.MISSING]
     assert len(list(path.parent.glob("*.damaged-*"))) >= 1
     assert len(caplog.records) == 1
-
-
-def _break(path: Path) -> None:
-    """Overwrite the tree of every table, in the file and in its journal's copy."""
-    with closing(sqlite3.connect(path)) as other:
-        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        other.execute("PRAGMA writable_schema = ON")
-    raw = bytearray(path.read_bytes())
-    raw[4096:] = b"\xff" * (len(raw) - 4096)
-    with path.open("r+b") as file:
-        file.write(raw)
 
 
 async def test_directory_that_cannot_be_read_is_set_aside(path: Path) -> None:

@@ -11,7 +11,17 @@ from sidecar.cache.tiers import Cache
 from sidecar.clock import ManualClock
 from sidecar.errors import ConfigError
 from sidecar.events import EntriesEvicted, Event
-from tests.cache.making import DIMENSION, HOUR, NOW, digest, entry, noise, opened, vector
+from tests.cache.making import (
+    DIMENSION,
+    HOUR,
+    NOW,
+    break_file,
+    digest,
+    entry,
+    noise,
+    opened,
+    vector,
+)
 
 ANYTHING = -1.0
 
@@ -198,7 +208,9 @@ async def test_smaller_caps_hold_after_a_restart(path: Path) -> None:
     async with opened(path) as cache:
         for word in range(30):
             cache.put(entry(word), vector(word))
-    async with opened(path, max_entries=5) as cache:
+    async with opened(path, max_entries=5, filled=False) as cache:
+        assert cache.stats().entries == 5
+        await cache.filled()
         assert (cache.stats().entries, cache.stats().vectors) == (5, 5)
 
 
@@ -329,3 +341,28 @@ async def test_entry_that_expires_while_it_is_read_is_a_miss(
         clock.advance(HOUR)
         assert await reading is None
         assert cache.stats().evictions == {"expired": 1}
+
+
+async def test_lost_file_costs_what_was_on_disk_alone(path: Path) -> None:
+    """When the file breaks beneath a running cache, what is in memory goes on being served,
+    the rest is a miss, and new entries are kept in a fresh file.
+    """
+    async with opened(path) as cache:
+        for word in range(40):
+            cache.put(entry(word), vector(word))
+    async with opened(path) as cache:
+        for word in range(5):
+            assert await cache.get(entry(word).key)
+        break_file(path)
+        # Replacing makes the writer look for the older row.
+        cache.put(entry(39, text="new"), vector(39))
+        assert await cache.flush()
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert (cache.stats().entries, cache.stats().vectors) == (6, 6)
+        assert cache.stats().evictions == {"damaged": 34}
+        assert await cache.get(entry(4).key) == entry(4)
+        assert await _near(cache, 30) == []
+    async with opened(path) as cache:
+        assert await cache.get(entry(39).key) == entry(39, text="new")
+        assert cache.stats().entries == 1
