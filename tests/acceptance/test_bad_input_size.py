@@ -59,7 +59,6 @@ def refused(watched: Watched, start: bytes, pieces: Iterator[bytes]) -> tuple[by
             peer.sendall(piece)
             sent += len(piece)
             watched.look()
-        peer.shutdown(socket.SHUT_WR)
         said = b""
         while piece := peer.recv(1 << 16):
             said += piece
