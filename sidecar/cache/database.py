@@ -82,6 +82,7 @@ def open_reader(path: Path) -> sqlite3.Connection:
     """A connection that can't write; its file must have been opened for writing before."""
     connection = _connect(path)
     connection.execute("PRAGMA query_only = ON")
+    connection.execute("PRAGMA cache_size = -512")  # rows are read once, then kept whole
     return connection
 
 

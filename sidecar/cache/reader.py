@@ -37,7 +37,7 @@ _DIRECTORY = (
     "WHERE typeof(key) = 'blob' AND length(key) = 32 AND typeof(expires_at) = 'real' "
     "AND typeof(value) = 'real' AND typeof(size) = 'integer' AND size >= 0"
 )
-_LISTED_AT_ONCE = 10_000
+_LISTED_AT_ONCE = 4_000
 _LAST = (
     "SELECT max(last) FROM "
     "(SELECT max(row) AS last FROM entries UNION ALL SELECT max(row) FROM vectors)"
