@@ -39,9 +39,10 @@ class _Waiter:
         """Hand over the outcome, from any thread."""
         # RuntimeError: the caller's loop is closed, so nobody is there to be told.
         with contextlib.suppress(RuntimeError):
-            self.loop.call_soon_threadsafe(self._settle, outcome)
+            self.loop.call_soon_threadsafe(self.settle, outcome)
 
-    def _settle(self, outcome: Outcome) -> None:
+    def settle(self, outcome: Outcome) -> None:
+        """Hand over the outcome, on the caller's own loop; the first one counts."""
         if self.future.done():
             return
         if isinstance(outcome, Reason):
@@ -116,12 +117,11 @@ class EmbeddingQueue:
             if reason := self._why_refused_locked(now_s):
                 raise Unembeddable(reason)
             job = self._join_locked(text, waiter)
+        alarm = loop.call_later(self._timeout_s, waiter.settle, Reason.EMBED_TIMEOUT)
         try:
-            async with asyncio.timeout(self._timeout_s):
-                return await waiter.future
-        except TimeoutError:
-            raise Unembeddable(Reason.EMBED_TIMEOUT) from None
+            return await waiter.future
         finally:
+            alarm.cancel()
             self._leave(job, waiter)
 
     def close(self, *, wait_s: float = 0.25) -> None:
