@@ -10,7 +10,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -33,7 +33,9 @@ from .running import (
 )
 
 QUESTION = "How is it going?"
-TOKENS_PER_S = 40
+TOKENS_PER_S = 10
+SHORT = {"max_tokens": 15}
+"""Of a stream that a test waits for; else it goes on for longer than any test needs."""
 
 
 def ends(sidecar: Sidecar) -> int:
@@ -124,14 +126,20 @@ def test_a_unix_socket_serves_and_is_its_owner_s_alone(with_socket: Path) -> Non
 # The end.
 
 
-@contextmanager
-def draining(folder: Path, drain_s: float, tokens_per_s: float = TOKENS_PER_S) -> Iterator[Sidecar]:
-    """A sidecar before a provider that takes its time."""
-    with (
-        simulated(folder / "provider", tokens_per_s=tokens_per_s) as slow,
-        serving(slow, folder, listen={"port": 0, "drain_s": drain_s}) as sidecar,
-    ):
-        yield sidecar
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
+    """A provider that takes its time."""
+    with simulated(tmp_path_factory.mktemp("slow"), tokens_per_s=TOKENS_PER_S) as provider:
+        yield provider
+
+
+Draining = Callable[[float], AbstractContextManager[Sidecar]]
+
+
+@pytest.fixture
+def draining(slow: Provider, tmp_path: Path) -> Draining:
+    """A sidecar before the slow provider, by its `drain_s`."""
+    return lambda drain_s: serving(slow, tmp_path, listen={"port": 0, "drain_s": drain_s})
 
 
 @contextmanager
@@ -147,27 +155,27 @@ def streaming(sidecar: Sidecar, **fields: object) -> Iterator[http.client.HTTPRe
     connection.close()
 
 
-def test_an_open_stream_is_finished_before_the_end(tmp_path: Path) -> None:
+def test_an_open_stream_is_finished_before_the_end(draining: Draining) -> None:
     """SIGTERM while it runs: it comes to its own end, then the process does, with 0."""
-    with draining(tmp_path, drain_s=6) as sidecar, streaming(sidecar) as stream:
+    with draining(6) as sidecar, streaming(sidecar, **SHORT) as stream:
         sidecar.process.popen.send_signal(signal.SIGTERM)
         assert stream.read().endswith(b"data: [DONE]\n\n")
         assert ends(sidecar) == 0
 
 
-def test_a_drain_goes_on_answering_while_its_end_is_far(tmp_path: Path) -> None:
+def test_a_drain_goes_on_answering_while_its_end_is_far(draining: Draining) -> None:
     """The news that it ends takes time to reach those who call."""
-    with draining(tmp_path, drain_s=600) as sidecar:
+    with draining(600) as sidecar:
         sidecar.process.popen.send_signal(signal.SIGTERM)
         until(lambda: sidecar.admin("GET", "/readyz").status == 503, "not ready")
-        assert sidecar.ask(QUESTION).status == 200
+        assert sidecar.ask(QUESTION, **SHORT).status == 200
 
 
 def test_while_it_drains_it_is_not_ready_and_refuses_new_calls_near_the_end(
-    tmp_path: Path,
+    draining: Draining,
 ) -> None:
     """503 `draining` with the time to call again; the admin plane still answers."""
-    with draining(tmp_path, drain_s=4, tokens_per_s=10) as sidecar, streaming(sidecar):
+    with draining(4) as sidecar, streaming(sidecar):
         sidecar.process.popen.send_signal(signal.SIGTERM)
         until(lambda: sidecar.admin("GET", "/readyz").status == 503, "not ready")
         refused = sidecar.ask(QUESTION)
@@ -176,9 +184,9 @@ def test_while_it_drains_it_is_not_ready_and_refuses_new_calls_near_the_end(
         assert sidecar.admin("GET", "/api/status").json["draining"]
 
 
-def test_without_time_to_drain_it_ends_at_once(tmp_path: Path) -> None:
+def test_without_time_to_drain_it_ends_at_once(draining: Draining) -> None:
     """An open stream is cut, and its reader can tell: no `[DONE]`, no proper end."""
-    with draining(tmp_path, drain_s=0, tokens_per_s=2) as sidecar, streaming(sidecar) as stream:
+    with draining(0) as sidecar, streaming(sidecar) as stream:
         sidecar.process.popen.send_signal(signal.SIGTERM)
         assert ends(sidecar) == 0
         try:
@@ -188,17 +196,17 @@ def test_without_time_to_drain_it_ends_at_once(tmp_path: Path) -> None:
         assert b"[DONE]" not in rest
 
 
-def test_an_interrupt_ends_it_when_all_is_answered(tmp_path: Path) -> None:
+def test_an_interrupt_ends_it_when_all_is_answered(draining: Draining) -> None:
     """Ctrl-C waits for what is open and no longer, whatever `drain_s` says."""
-    with draining(tmp_path, drain_s=600) as sidecar, streaming(sidecar) as stream:
+    with draining(600) as sidecar, streaming(sidecar, **SHORT) as stream:
         sidecar.process.popen.send_signal(signal.SIGINT)
         assert stream.read().endswith(b"data: [DONE]\n\n")
         assert ends(sidecar) == 0
 
 
-def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
+def test_a_second_signal_ends_it_at_once(draining: Draining) -> None:
     """Whoever asks twice means it."""
-    with draining(tmp_path, drain_s=600, tokens_per_s=1) as sidecar, streaming(sidecar):
+    with draining(600) as sidecar, streaming(sidecar):
         sidecar.process.popen.send_signal(signal.SIGTERM)
         sidecar.process.words_after("draining")
         sidecar.process.popen.send_signal(signal.SIGTERM)
