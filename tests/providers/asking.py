@@ -61,5 +61,5 @@ async def read_stream(asked: OpenAIProvider, timeouts: Timeouts = PATIENT) -> li
 
 async def until(holds: Callable[[], bool]) -> None:
     """Let the loop run until it holds; the test's own timeout bounds the wait."""
-    while not holds():  # noqa: ASYNC110 - it happens in the kernel, where no Event is set
+    while not holds():
         await asyncio.sleep(0.001)

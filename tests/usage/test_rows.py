@@ -1,7 +1,5 @@
 """Rows as columns, and back."""
 
-from dataclasses import fields
-
 import orjson
 import pytest
 
