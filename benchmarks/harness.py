@@ -135,12 +135,13 @@ def load(
     connections: int = 1,
     requests: int = 0,
     headers: Sequence[str] = (),
+    pause_ms: float = 0,
 ) -> dict[str, Any]:
     """Drive a server from the load's core; the figures of `benchmarks.load`."""
     command = [
         sys.executable, "-m", "benchmarks.load", "--port", str(port),
         "--connections", str(connections), "--requests", str(requests),
-        *(f"--header={header}" for header in headers),
+        "--pause-ms", str(pause_ms), *(f"--header={header}" for header in headers),
     ]  # fmt: skip
     done = subprocess.run(
         command,

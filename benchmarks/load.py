@@ -17,6 +17,7 @@ import re
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from itertools import cycle, islice
 from typing import cast
 
@@ -62,7 +63,7 @@ class Connection(asyncio.Protocol):
             self._first_at = time.perf_counter()
         if self._is_whole(head, body):
             self._run.record(head, self._sent_at, self._first_at, time.perf_counter())
-            self._send()
+            self._run.after_pause(self._send)
 
     def _is_whole(self, head: bytes, body: bytes) -> bool:
         if length := _LENGTH.search(head):
@@ -78,12 +79,20 @@ class Connection(asyncio.Protocol):
 class Run:
     """The requests of a run and what came of them."""
 
-    def __init__(self, requests: list[bytes], count: int) -> None:
+    def __init__(self, requests: list[bytes], count: int, pause_s: float) -> None:
         self.requests = islice(cycle(requests), count)
+        self._pause_s = pause_s
         self._latency_s: list[float] = []
         self._first_s: list[float] = []
         self._statuses: Counter[str] = Counter()
         self._cache: Counter[str] = Counter()
+
+    def after_pause(self, send: Callable[[], None]) -> None:
+        """Send the next request of a connection when its pause is over."""
+        if self._pause_s:
+            asyncio.get_running_loop().call_later(self._pause_s, send)
+        else:
+            send()
 
     def record(self, head: bytes, sent_at: float, first_at: float, ended_at: float) -> None:
         """Note one answer."""
@@ -127,7 +136,7 @@ def request_bytes(arguments: argparse.Namespace, body: bytes) -> bytes:
 async def drive(arguments: argparse.Namespace, bodies: list[bytes]) -> dict[str, object]:
     """Send everything; the figures."""
     requests = [request_bytes(arguments, body) for body in bodies]
-    run = Run(requests, arguments.requests or len(requests))
+    run = Run(requests, arguments.requests or len(requests), arguments.pause_ms / 1e3)
     loop = asyncio.get_running_loop()
     began = time.perf_counter()
     connections = [
@@ -146,6 +155,7 @@ def main() -> int:
     parser.add_argument("--path", default="/v1/chat/completions")
     parser.add_argument("--connections", type=int, default=1)
     parser.add_argument("--requests", type=int, default=0, help="0: each body once")
+    parser.add_argument("--pause-ms", type=float, default=0, help="between an answer and the next")
     parser.add_argument("--header", action="append", default=[], help="sent with each request")
     arguments = parser.parse_args()
     bodies = [line for line in sys.stdin.buffer.read().split(b"\n") if line]

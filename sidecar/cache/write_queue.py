@@ -16,6 +16,7 @@ from threading import Condition
 from sidecar.cache.commands import Command, Drop, Flush, Forget, Save
 
 RETRY_S = 5.0
+GATHER_S = 0.01
 MAX_ENTRIES = 4096
 MAX_BYTES = 32 << 20
 BATCH_COMMANDS = 256
@@ -33,6 +34,7 @@ class WriteQueue:
         self._drop_bytes = 0
         self._failing = False
         self._urgent = False
+        self._gathering = False
         self._closing = False
         self._ended = False
         self.refused = 0
@@ -85,8 +87,22 @@ class WriteQueue:
                 was_told = self._changed.wait(RETRY_S if self._failing else None)
                 if not was_told and self._commands:
                     break
+            self._gather_locked()
             self._urgent = False
             return self._first_locked()
+
+    def _gather_locked(self) -> None:
+        """Let a group form, unless someone waits for it.
+
+        On one core the thread would else take the processor from the very request whose
+        answer it writes, before that is sent.
+        """
+        self._gathering = True
+        self._changed.wait_for(self._is_group_locked, GATHER_S)
+        self._gathering = False
+
+    def _is_group_locked(self) -> bool:
+        return self._urgent or self._closing or len(self._commands) >= BATCH_COMMANDS
 
     def finish(self, batch: list[Command]) -> None:
         """The first commands are done."""
@@ -131,8 +147,8 @@ class WriteQueue:
     def _add_locked(self, command: Command) -> None:
         self._commands.append(command)
         self._count_locked(command, +1)
-        # While the disk fails, only what is urgent may wake the thread before its time.
-        if self._urgent or not self._failing:
+        # While the disk fails or a group forms, little may wake the thread before its time.
+        if self._is_group_locked() or not (self._failing or self._gathering):
             self._changed.notify()
 
     def _count_locked(self, command: Command, sign: int) -> None:
