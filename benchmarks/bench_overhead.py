@@ -5,10 +5,9 @@
 Every server is pinned to one core, load and provider to the other; each round measures
 every row in turn, and ratios are taken within the round. The provider answers at once.
 
-Rates are taken with 16 connections (hits by meaning: 4) that never pause. Latencies are
-taken on one connection that pauses between calls: a core that sleeps through a pause wakes
-up late, and without pauses it would sleep behind the slow servers alone. The embedding
-time that a miss may add is that of the bare session with the same pauses.
+Rates are taken with 16 connections (hits by meaning: 4), latencies on one, which pauses
+`--pause-ms` between calls (caches and clocks cool down in a pause, as between real calls).
+The embedding time that a miss may add is that of the bare session with the same pauses.
 """
 
 from __future__ import annotations
@@ -30,7 +29,6 @@ from benchmarks.harness import SERVER_CORE, Server, free_port, load, median, spr
 STORED = 300
 WARM_UP = 200
 CONNECTIONS = 16
-PAUSE_MS = 5.0
 
 
 @dataclass
@@ -112,8 +110,10 @@ def embed_alone(texts: list[str], pause_ms: float = 0) -> dict[str, float]:
 class Bench:
     """The rounds and their figures."""
 
-    def __init__(self, servers: Servers, seed: int, rounds: int, size: int) -> None:
+    def __init__(self, servers: Servers, arguments: argparse.Namespace) -> None:
+        seed, rounds, size = arguments.seed, arguments.rounds, arguments.size
         self._servers = servers
+        self._pause_ms: float = arguments.pause_ms
         self._size = size
         stored = prompts.questions(STORED, seed)
         self._stored = [prompts.body(text) for text in stored]
@@ -176,7 +176,7 @@ class Bench:
         }  # fmt: skip
         for name, value in p50.items():
             self._see(f"{name}, ms p50", value)
-        embed_ms = embed_alone(self.take(self._fresh), PAUSE_MS)["p50_ms"]
+        embed_ms = embed_alone(self.take(self._fresh), self._pause_ms)["p50_ms"]
         self._see("ONNX session alone, ms p50", embed_ms)
         self._note("off", p50["off"] - p50["proxy"])
         self._note("miss", p50["serving"] - p50["direct"] - embed_ms)
@@ -197,7 +197,7 @@ class Bench:
 
     def _p50(self, server: Server, *, stream: bool) -> float:
         bodies = [prompts.body(text, stream=stream) for text in self.take(self._fresh)]
-        figures = load(server.port, bodies, pause_ms=PAUSE_MS)
+        figures = load(server.port, bodies, pause_ms=self._pause_ms)
         _expect_ok(figures, len(bodies))
         return float(figures["first_ms" if stream else "latency_ms"]["p50"])
 
@@ -223,11 +223,12 @@ def main(show: Callable[[str], None] = print) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--size", type=int, default=150, help="requests of a row in a round")
+    parser.add_argument("--pause-ms", type=float, default=0)
     parser.add_argument("--seed", type=int, default=7)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         servers = start(stack, Path(folder))
-        bench = Bench(servers, arguments.seed, arguments.rounds, arguments.size)
+        bench = Bench(servers, arguments)
         bench.warm_up()
         for _ in range(arguments.rounds):
             bench.round()

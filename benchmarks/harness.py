@@ -128,7 +128,7 @@ def sidecar(folder: Path, upstream: Server, **cache: Any) -> Iterator[Server]:
         yield Server(port, s.process, s.ready_s, admin)
 
 
-def load(
+def load(  # noqa: PLR0913  the arguments of a command line
     port: int,
     bodies: Sequence[bytes],
     *,

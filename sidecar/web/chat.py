@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from random import getrandbits
@@ -79,8 +80,12 @@ class ChatEndpoint:
             status = response.status
         finally:
             self.in_flight -= 1
-            self._observers.tell(trail.close(status))
+            # After the reply is sent: nobody waits for observers.
+            asyncio.get_running_loop().call_soon(self._observe, trail, status)
         return response
+
+    def _observe(self, trail: Trail, status: int) -> None:
+        self._observers.tell(trail.close(status))
 
     async def _answer(self, http: web.Request, trail: Trail) -> web.StreamResponse:
         body = await read_json_body(http)

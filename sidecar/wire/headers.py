@@ -76,6 +76,7 @@ def read_caller(
     said = {**defaults, **_labelled(labels)} if labels else dict(defaults)
     for tag, name in _TAG_HEADERS:
         if (value := headers.get(name)) and (value := value.strip()):
+            _require_one(headers, name)
             said[tag] = _bounded(value, MAX_TAG_CHARS, name)
     return Caller(
         tenant=said.get("tenant", ""),
@@ -84,6 +85,12 @@ def read_caller(
         department=said.get("department", ""),
         session=said.get("session", ""),
     )
+
+
+def _require_one(headers: Mapping[str, str], name: str) -> None:
+    """Two values can't both be the tenant: a proxy may have added the one that is true."""
+    if sum(other.lower() == name for other, _ in headers.items()) > 1:
+        raise _refusal(name, "one value, and came more than once")
 
 
 def read_timeout_s(headers: Mapping[str, str]) -> float | None:

@@ -240,3 +240,11 @@ def test_arbitrary_headers(read, headers):
     """Whatever the headers hold, they are understood or refused as the client's fault."""
     with suppress(InvalidRequestError):
         read(CIMultiDict(headers))
+
+
+@pytest.mark.parametrize("name", ["x-sidecar-tenant", "X-Sidecar-User"])
+def test_who_asks_is_said_once(name):
+    """Of two tenants neither can be believed: a proxy may have added one of them."""
+    headers = CIMultiDict([(name, "a"), (name.lower(), "b")])
+    with pytest.raises(InvalidRequestError, match=name.lower()):
+        read_caller(headers, {}, {})
