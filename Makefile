@@ -43,10 +43,9 @@ format: $(VENV)/.dev ## Format and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.dev ## Measure; tables on the terminal
-	$(BIN)/python -m benchmarks.bench_embed $(ARGS)
-	$(BIN)/python -m benchmarks.bench_overhead $(ARGS)
-	$(BIN)/python -m benchmarks.bench_footprint $(ARGS)
+bench: $(VENV)/.dev ## Measure; tables on the terminal, exit status 1 where a target is missed
+	@failed=0; for name in embed overhead footprint; do \
+	  $(BIN)/python -m benchmarks.bench_$$name || failed=1; done; exit $$failed
 
 lock: $(VENV)/.dev ## Write the hash locks anew from pyproject.toml
 	$(BIN)/pip install --quiet uv

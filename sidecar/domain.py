@@ -10,38 +10,13 @@ Nothing of a request may be lost here: what no field names stands in an `extra` 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-Json: TypeAlias = Any
-"""What a JSON parser gives: None, bool, int, float, str, list or dict."""
-
-
-class Nothing(Mapping[str, Json]):
-    """The empty mapping. Hashable, as Python 3.11 asks of a dataclass's default."""
-
-    __slots__ = ()
-
-    def __getitem__(self, name: str) -> Json:
-        raise KeyError(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(())
-
-    def __len__(self) -> int:
-        return 0
-
-    def __hash__(self) -> int:
-        return 0
-
-    def __repr__(self) -> str:
-        return "{}"
-
-
-NOTHING: Mapping[str, Json] = Nothing()
-"""The one empty mapping, shared because it can't be changed."""
+from sidecar.nothing import NOTHING as NOTHING
+from sidecar.nothing import Json as Json
 
 
 class Endpoint(StrEnum):

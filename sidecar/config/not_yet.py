@@ -57,6 +57,7 @@ NOT_IN_FORCE = (
     Later("cache.audit", "no hit is audited"),
     Later("cache.stale_if_error", "an expired answer is never served"),
     Later("cache.store_fallback", "there are no fallbacks"),
+    Later("log.prompts", "neither prompts nor answers are ever logged"),
     Later("redis.search", "vectors are searched in this process"),
     Later("redis.timeout_ms", "Redis is not asked"),
     Later("redis.on_loss", "Redis is not asked"),
