@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-from sidecar.nothing import NOTHING as NOTHING
-from sidecar.nothing import Json as Json
+from sidecar.nothing import NOTHING as NOTHING  # noqa: PLC0414  given on with the rest
+from sidecar.nothing import Json as Json  # noqa: PLC0414
 
 
 class Endpoint(StrEnum):
