@@ -1,3 +1,5 @@
+"""The shipped model: what it embeds, what it refuses, and that its vectors never vary."""
+
 from __future__ import annotations
 
 import json
@@ -6,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -85,12 +88,26 @@ def test_prompts_with_one_long_prefix_get_no_vector(minilm: OnnxEmbedder) -> Non
         assert refusal(minilm, prefix + question) is Reason.TOO_LONG
 
 
-def test_a_huge_text_never_reaches_the_tokenizer(
-    minilm: OnnxEmbedder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """10 MB are refused by their length alone: without a tokenizer it still works."""
-    monkeypatch.setattr(minilm, "tokenizer", None)
-    assert refusal(minilm, "a " * 5_000_000) is Reason.TOO_LONG
+class Counting:
+    """The tokenizer itself, which counts what it is given."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer = tokenizer
+        self.texts = 0
+
+    def __getattr__(self, name: str) -> Any:
+        self.texts += name.startswith("encode")
+        return getattr(self.tokenizer, name)
+
+
+def test_a_huge_text_never_reaches_the_tokenizer() -> None:
+    """10 MB are refused by their length alone."""
+    embedder = OnnxEmbedder(find(DEFAULT))
+    embedder.tokenizer = counting = Counting(embedder.tokenizer)
+    embedder.embed("hello")
+    assert counting.texts == 1
+    assert refusal(embedder, "a " * 5_000_000) is Reason.TOO_LONG
+    assert counting.texts == 1
 
 
 def test_no_piece_is_longer_than_the_early_refusal_assumes(minilm: OnnxEmbedder) -> None:
