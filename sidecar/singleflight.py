@@ -88,8 +88,8 @@ class Flight(Generic[E, R]):
         """What the work returns or raises. Being cancelled here leaves the flight alone."""
         if self._task is None:
             raise RuntimeError("the flight was never launched")
-        if not self._task.done():
-            await asyncio.wait([self._task])
+        while not self._task.done():
+            await self._news.wait()
         if self._task.cancelled():
             raise FlightAbandonedError("this process is about to end; call again")
         return self._task.result()
