@@ -33,6 +33,10 @@ REMEMBERED = 512
 """How many requests that come again and again are understood only once."""
 
 
+NOWHERE = CacheKey(b"", b"", None)
+"""Of a call that is neither read nor written: working its place out would be in vain."""
+
+
 class Understood(NamedTuple):
     """What follows from a request, its caller and the settings alone."""
 
@@ -86,6 +90,8 @@ class Pipeline:
     def _work_out(self, call: Call, settings: Settings) -> Understood:
         route = self._routes.require(call.request.model)
         permission = permit(call, settings)
+        if permission.bypass:
+            return Understood(call.request, settings, route, permission, NOWHERE)
         key = cache_key(call, sharing=permission.sharing, variant=route.variant)
         return Understood(call.request, settings, route, permission, key)
 
