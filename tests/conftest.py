@@ -1,4 +1,4 @@
-"""What the tests of many rooms start from: a clock that stands still, tasks, a call, a row."""
+"""What the tests of many rooms start from: a still clock, tasks, flights, a call, a row."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import pytest
 from sidecar.clock import ManualClock
 from sidecar.domain import CacheControls, Call, Caller, ChatRequest, Endpoint, Message, Role, Text
 from sidecar.events import RequestRow
+from sidecar.singleflight import Flights
 from sidecar.tasks import Tasks
 from sidecar.trail import Trail
+from tests.flying import Job
 
 
 @pytest.fixture
@@ -26,6 +28,18 @@ async def tasks() -> AsyncIterator[Tasks]:
     tasks = Tasks()
     yield tasks
     await tasks.close()
+
+
+@pytest.fixture
+def flights(tasks) -> Flights:
+    """No flight under way."""
+    return Flights(tasks)
+
+
+@pytest.fixture
+def job() -> Job:
+    """Work that waits for orders."""
+    return Job()
 
 
 @pytest.fixture(scope="session")

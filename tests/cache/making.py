@@ -1,4 +1,4 @@
-"""Makes entries, vectors and caches for the tests of this folder."""
+"""Makes entries, vectors and caches for the tests of this folder, and asks what is near."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from sidecar.tasks import Tasks
 DIMENSION = 16
 NOW = 1_700_000_000.0
 HOUR = 3600.0
+ANYTHING = -1.0  # a floor that nothing is below
 
 
 def digest(word: object) -> bytes:
@@ -112,3 +113,10 @@ async def opened(
     finally:
         await cache.close()
         await tasks.close()
+
+
+async def near(cache: Cache, word: object = "a", scope: str = "s", **limits: float) -> list[str]:
+    """The answers to what is near a word, best first."""
+    k, floor = int(limits.get("k", 4)), limits.get("floor", 0.99)
+    found = await cache.nearest(digest(scope), vector(word), k=k, floor=floor)
+    return [each.entry.completion.choices[0].text or "" for each in found]

@@ -1,47 +1,11 @@
-"""What a request must be before anyone reads it."""
-
-import gzip
+"""Who is let in before anyone reads a request: by its host, its origin and its token."""
 
 import pytest
-from aiohttp import web
 
-from sidecar.web.checks import (
-    ANY_HOST,
-    check_origin,
-    check_token,
-    host_name,
-    is_same_origin,
-    read_json_body,
-)
-from sidecar.web.errors import Handler, answer_errors
+from sidecar.web.checks import ANY_HOST, host_name, is_same_origin
+from tests.web.doors import door
 
-HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 TOKEN = "s3cret-ü"  # noqa: S105  opens a door in this file alone
-JSON = {"Content-Type": "application/json"}
-
-
-def door(hosts=HOSTS, token: str | None = None) -> web.Application:
-    """An application that answers with the body's size to whoever gets in."""
-
-    @web.middleware
-    async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
-        return await answer_errors(request, lambda r: checked(r, handler))
-
-    async def checked(request: web.Request, handler: Handler) -> web.StreamResponse:
-        check_origin(request, hosts)
-        check_token(request, token)
-        return await handler(request)
-
-    async def size(request: web.Request) -> web.Response:
-        return web.Response(text=str(len(await read_json_body(request))))
-
-    async def alive(_: web.Request) -> web.Response:
-        return web.Response(text="alive")
-
-    app = web.Application(middlewares=[guarded], client_max_size=1000)
-    app.router.add_post("/", size)
-    app.router.add_get("/", alive)
-    return app
 
 
 @pytest.fixture
@@ -190,82 +154,6 @@ async def test_a_preflight_is_refused(client, url):
 def test_a_host_is_named_without_its_port(host, name):
     """In lower case; IPv6 keeps its brackets."""
     assert host_name(host) == name
-
-
-@pytest.mark.parametrize(
-    "content_type",
-    ["application/json", "application/json; charset=utf-8", "Application/JSON;charset=UTF-8"],
-)
-async def test_json_is_read(client, url, content_type):
-    """With or without a charset."""
-    async with client.post(url, data=b"{}", headers={"Content-Type": content_type}) as response:
-        assert (response.status, await response.text()) == (200, "2")
-
-
-@pytest.mark.parametrize(
-    "content_type",
-    [
-        "text/plain",
-        "application/x-www-form-urlencoded",
-        "multipart/form-data; boundary=x",
-        "text/plain; application/json",
-        "application/json-patch+json",
-        "application/jsonx",
-        "json",
-        "",
-    ],
-)
-async def test_what_a_form_can_send_is_refused(client, url, content_type):
-    """A simple POST of a foreign page never carries JSON's type."""
-    async with client.post(url, data=b"{}", headers={"Content-Type": content_type}) as response:
-        assert response.status == 415
-
-
-async def test_a_missing_content_type_is_refused(url, raw):
-    """Undeclared is not JSON."""
-    sent = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
-    assert b" 415 " in await raw(url, sent)
-
-
-@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "gzip, identity", "x"])
-async def test_a_compressed_body_is_refused_unread(client, url, encoding):
-    """No bomb is ever unpacked."""
-    bomb = gzip.compress(b"0" * 10_000_000)[:900]
-    headers = {**JSON, "Content-Encoding": encoding}
-    async with client.post(url, data=bomb, headers=headers) as response:
-        assert response.status == 415
-
-
-@pytest.mark.parametrize("encoding", ["identity", "Identity"])
-async def test_identity_is_no_compression(client, url, encoding):
-    """It says that there is none."""
-    headers = {**JSON, "Content-Encoding": encoding}
-    async with client.post(url, data=b"{}", headers=headers) as response:
-        assert response.status == 200
-
-
-@pytest.mark.parametrize("chunked", [False, True])
-@pytest.mark.parametrize(("size", "expected"), [(1000, 200), (1001, 413), (100_000, 413)])
-async def test_a_body_over_the_limit_is_refused(client, url, chunked, size, expected):
-    """Whether its length was told or not."""
-
-    async def pieces():
-        for start in range(0, size, 500):
-            yield b"x" * min(500, size - start)
-
-    data = pieces() if chunked else b"x" * size
-    async with client.post(url, data=data, headers=JSON) as response:
-        assert response.status == expected
-
-
-@pytest.mark.parametrize(
-    "body", [b"ZZ\r\n{}\r\n0\r\n\r\n", b"2\r\n{}X\r\n0\r\n\r\n", b"-1\r\n\r\n"]
-)
-async def test_broken_chunks_are_the_clients_fault(url, raw, body):
-    """No 5xx for what isn't HTTP."""
-    head = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-    answer = await raw(url, head + b"Transfer-Encoding: chunked\r\n\r\n" + body)
-    assert b" 400 " in answer.partition(b"\r\n")[0]
 
 
 @pytest.mark.parametrize("said", [f"Bearer {TOKEN}", f"bearer {TOKEN}", f"BEARER {TOKEN}"])
