@@ -110,7 +110,7 @@ class Trail:
             self.similarity = self.confidence = self.threshold = None
         self.outcome, self.entry, self.reason = outcome, entry, ""
         self.answered_model, self.answered_provider = shown(model), provider
-        self.note("cache", outcome.value, {"entry": entry})
+        self.note("cache", outcome.value)
 
     def shadowed(self) -> None:
         """The hit just noted is held back."""

@@ -50,6 +50,7 @@ class RequestLedger:
         self._thread = threading.Thread(target=self._run, name="request-ledger", daemon=True)
         self._damaged = threading.Event()
         self._swept_at = float("-inf")
+        self._anchor: sqlite3.Connection | None = None
         self.dropped = 0
         self.failing = False
 
@@ -102,6 +103,7 @@ class RequestLedger:
             stopping = self._stop.wait(BATCH_S)
             self._news.clear()
             self._write_batch()
+        self._let_go()
 
     def _check(self) -> None:
         """Find damage before the first batch, that writing might not meet."""
@@ -139,7 +141,19 @@ class RequestLedger:
         with self._connected() as connection, connection:
             lost = _insert_all(connection, batch)
             self._sweep(connection)
+            self._hold()
         return lost
+
+    def _hold(self) -> None:
+        """Keep the file open: whoever closes it last has to move the whole journal into it."""
+        if self._anchor is None:
+            self._anchor = sqlite3.connect(self._path, check_same_thread=False)
+            self._anchor.execute(rows.SELECT, ("",)).fetchall()
+
+    def _let_go(self) -> None:
+        if self._anchor is not None:
+            self._anchor.close()
+            self._anchor = None
 
     def _sweep(self, connection: sqlite3.Connection) -> None:
         now = self._clock.now()
@@ -178,6 +192,7 @@ class RequestLedger:
 
     def _set_aside(self) -> None:
         """Keep the damaged file under another name. The thread's work, for it alone writes."""
+        self._let_go()
         aside = self._path.with_name(f"{self._path.name}.damaged-{int(self._clock.now())}")
         for suffix in ("", "-wal", "-shm"):
             part = Path(f"{self._path}{suffix}")

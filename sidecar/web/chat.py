@@ -118,9 +118,8 @@ class ChatEndpoint:
             raise AssertionError("a reply holds chunks or a completion")
         if reply.trail.call.request.stream:
             return replayed(self._renewed(reply, reply.completion), reply.trail, head)
-        return web.Response(
-            body=self._whole(reply, reply.completion), headers=head, content_type=JSON
-        )
+        head["Content-Type"] = JSON
+        return web.Response(body=self._whole(reply, reply.completion), headers=head)
 
     def _whole(self, reply: Reply, completion: Completion) -> bytes:
         """The JSON of an answer; that of a frequent hit is built once but for id and time."""
