@@ -78,10 +78,11 @@ class Pipeline:
     def _understand(self, call: Call, trail: Trail) -> Question:
         """Who would answer, what is allowed, and where the answer lives."""
         settings = self._settings_for(call)
-        # By identity: equal bodies are read into one request (see `web.chat`).
+        # By identity: equal bodies are read into one request (see `web.chat`). What is
+        # remembered holds the request, so no other can come to have its id meanwhile.
         place = (id(call.request), call.caller, call.controls)
         known = self._understood.get(place)
-        if known is None or known.request is not call.request or known.settings != settings:
+        if known is None or known.settings != settings:
             known = self._understood.put(place, self._work_out(call, settings))
         _, _, route, permission, key = known
         trail.understood(key.scope, key.exact, route.variant)

@@ -126,7 +126,7 @@ class ChatEndpoint:
         if not reply.replayed:
             return build_completion(completion)
         known = self._tails.get(id(completion))
-        if known is None or known[0] is not completion:
+        if known is None:  # what is remembered holds the completion, so its id stays its own
             known = (completion, completion_tail(completion))
             if len(known[1]) <= MOST_REMEMBERED_BYTES:
                 self._tails.put(id(completion), known)
