@@ -43,8 +43,13 @@ format: $(VENV)/.dev ## Format and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.dev ## Measure; tables on the terminal, exit status 1 where a target is missed
-	@failed=0; for name in embed overhead footprint; do \
+# hnswlib has no wheels. Whoever has no C++ compiler measures without it.
+$(VENV)/.peers: requirements/peers.txt $(VENV)/.dev
+	-$(BIN)/pip install --quiet --require-hashes --no-deps --no-build-isolation -r requirements/peers.txt
+	@touch $@
+
+bench: $(VENV)/.peers ## Measure; tables on the terminal, exit status 1 where a target is missed
+	@failed=0; for name in embed overhead footprint search; do \
 	  $(BIN)/python -m benchmarks.bench_$$name || failed=1; done; exit $$failed
 
 lock: $(VENV)/.dev ## Write the hash locks anew from pyproject.toml
@@ -52,8 +57,10 @@ lock: $(VENV)/.dev ## Write the hash locks anew from pyproject.toml
 	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 \
 	  pyproject.toml --group build -o requirements/run.txt
 	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 \
-	  pyproject.toml --extra test --extra bench --group check --group build -c requirements/run.txt \
-	  -o requirements/dev.txt
+	  pyproject.toml --extra test --extra bench --group check --group build --group build-peers \
+	  -c requirements/run.txt -o requirements/dev.txt
+	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 \
+	  --group pyproject.toml:peers -c requirements/dev.txt -o requirements/peers.txt
 
 clean: ## Remove .venv and caches; state in .sidecar stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
