@@ -1,31 +1,217 @@
-"""The only door to FAISS: a shortlist of rows that a large partition's search looks at.
+"""The only door to FAISS: a shortlist of rows that may be near, out of very many.
 
-It owns no vectors and reports no similarities of record. FAISS adds up products
-in another order than `index.exact`, so its scores differ in their last digits;
-the caller scores the shortlist again and checks that nothing was left out.
+An inverted file (Sivic & Zisserman, "Video Google", ICCV 2003; in FAISS: Johnson, Douze &
+Jégou, arXiv:1702.08734) whose lists hold 4-bit product-quantised codes (Jégou, Douze &
+Schmid, PAMI 2011), scanned with SIMD shuffles (André, Kermarrec & Le Scouarnec,
+"Quicker ADC", PAMI 2019). A row costs an eighth of a byte a number and 8 bytes of label.
+
+It owns no vectors and reports no similarities of record: it estimates them, and the
+caller scores the shortlist again. What this rests on, over 98,000 real questions in 384
+dimensions, one thread, AVX2, queries that have a neighbour at 0.75 or nearer:
+
+    structure                       probes   recall   p50 µs   bytes a row
+    IVF512, SQ8                         32    1.000      572           392
+    IVF512, fp16                        32    1.000      521           776
+    IVF1264, SQ8                        16    0.990      214           392
+    IVF2048 under HNSW, SQ8             16    0.984      138           392
+    IVF512, RaBitQ fast scan            32    1.000      203            64
+    IVF512, PQ96×4 fast scan            16    0.996      105            56
+    IVF512, PQ96×4 fast scan            32    1.000      139            56
+    1M, IVF1024, PQ96×4 fast scan       32    0.999      294            56
+    1M, IVF2048, PQ96×4 fast scan       32    0.994      287            56
+
+An instance never changes. A change makes another one, which shares nothing with it, so
+whoever searches the old one is not disturbed.
 """
 
 from __future__ import annotations
 
+import math
+from typing import Any, NamedTuple
+
 import faiss
+import numpy as np
 
-from index.protocol import Matrix, Rows, Scores, Vector
+from index.protocol import Matrix, Rows, Scores
+
+PROBES = 32  # lists looked at, at most
+# A list is skipped where its centre is nearer to the best one's than the query by more than
+# this share of the floor's distance. With the distance between the two centres for a factor
+# 1 would be a proof: the plane between the lists is then farther away than the floor. A
+# direction in many dimensions hardly ever points straight at that plane, so half is enough:
+# it loses 1 of 1,000 neighbours that 32 lists have, and at a floor of 0.9 opens half of them.
+REACH = 0.55
+BITS = 4
+CODE_DIMENSIONS = 4  # numbers of a vector that share one code
+LIST_SAMPLE = 48  # training rows for each list: more barely helps
+CODE_SAMPLE = 256  # and for each of the 16 entries of a code book
+CALIBRATION_ROWS = 2_000
+ROUNDS = 8  # of k-means
+SEED = 7
+# An estimate is the similarity times how well codes keep a vector, give or take a normal
+# error. The shrinkage that 1 of 200 rows falls below, and four deviations: of 4,212 real
+# pairs at 0.75 or nearer none was lost.
+SHRINKAGE_QUANTILE = 0.005
+DEVIATIONS = 4.0
 
 
-def best_rows(matrix: Matrix, query: Vector, count: int) -> tuple[Rows, Scores]:
-    """The `count` rows with the largest inner product by FAISS's sums, best first.
+class Calibration(NamedTuple):
+    """How far estimates stay behind similarities, and how far they scatter at right angles."""
 
-    `matrix` is float32 (n, dimension), C-contiguous, n ≥ count; `query` float32
-    (dimension,). O(n × dimension), the GIL released. A full scan that keeps a
-    heap of `count` (`faiss.knn_inner_product`), on one thread.
+    shrinkage: float
+    scatter: float
+
+    def least_estimate(self, floor: float) -> float:
+        """What a row with similarity ≥ `floor` is estimated at, at least."""
+        return self.shrinkage * floor - DEVIATIONS * self.scatter * math.sqrt(1 - floor * floor)
+
+
+class InvertedFile:
+    """Codes of vectors under labels (int ≥ 0). Searched from any thread; it never changes."""
+
+    def __init__(self, index: Any, calibration: Calibration) -> None:
+        self._index = index
+        self._calibration = calibration
+        self._probes = min(PROBES, int(index.nlist))
+        index.nprobe = self._probes
+
+    @classmethod
+    def trained(cls, sample: Matrix, lists: int) -> InvertedFile:
+        """An empty one for vectors like those of `sample`, float32 (n, dimension), n ≥ `lists`.
+
+        k-means over the sample: O(n × lists × dimension), 1.3 s for 24,576 rows and 512 lists.
+        """
+        rows = _padded(sample)
+        width = rows.shape[1]
+        centres = faiss.IndexFlatIP(width)
+        codes = width // CODE_DIMENSIONS
+        index = faiss.IndexIVFPQFastScan(
+            centres, width, lists, codes, BITS, faiss.METRIC_INNER_PRODUCT
+        )
+        # Codes of the vectors themselves, not of what a centre leaves of them: one table of
+        # products then serves every list, and rows need no new code when lists change.
+        index.by_residual = False
+        for kmeans, most in ((index.cp, LIST_SAMPLE), (index.pq.cp, CODE_SAMPLE)):
+            kmeans.niter = ROUNDS
+            kmeans.seed = SEED
+            kmeans.min_points_per_centroid = 1  # fewer than it likes are no cause for a warning
+            kmeans.max_points_per_centroid = most
+        index.cp.spherical = True
+        with one_thread():
+            index.train(rows)
+            coder: Any = index.pq
+            kept = coder.decode(coder.compute_codes(rows[:CALIBRATION_ROWS]))
+        return cls(index, _calibrated(rows[:CALIBRATION_ROWS], kept))
+
+    def __len__(self) -> int:
+        return int(self._index.ntotal)
+
+    @property
+    def bytes(self) -> int:
+        """Memory of centres, codes and labels, about: lists round up to powers of two."""
+        index = self._index
+        return int(index.nlist) * 4 * int(index.d) + int(len(self) * (1.5 * index.code_size + 8))
+
+    def copy(self) -> Draft:
+        """A copy that may still be changed. O(n): 56 bytes a row at 384 dimensions."""
+        return Draft(faiss.clone_index(self._index), self._calibration)
+
+    def shortlist(self, queries: Matrix, count: int, floor: float) -> list[Rows]:
+        """For each row of `queries`, float32 (m, dimension): up to `count` labels, likeliest
+        first, of those that may have similarity ≥ `floor`.
+
+        O(lists × dimension + n × probes / lists) a query. The GIL is released.
+        """
+        rows, probes = _padded(queries), self._probes
+        nearness, lists = (
+            np.empty((len(rows), probes), np.float32),
+            np.empty((len(rows), probes), np.int64),
+        )
+        estimates, labels = (
+            np.empty((len(rows), count), np.float32),
+            np.empty((len(rows), count), np.int64),
+        )
+        margin = REACH * math.sqrt(max(0.0, 2 - 2 * floor))
+        pointer = faiss.swig_ptr  # the wrappers that take arrays cost 10 µs each
+        at_rows, at_nearness, at_lists = pointer(rows), pointer(nearness), pointer(lists)
+        with one_thread():
+            self._index.quantizer.search_c(len(rows), at_rows, probes, at_nearness, at_lists)
+            for near, chosen in zip(nearness, lists, strict=True):
+                if near[-1] < near[0] - margin:
+                    np.putmask(chosen, near < near[0] - margin, -1)
+            self._index.search_preassigned_c(
+                len(rows), at_rows, count, at_lists, at_nearness,
+                pointer(estimates), pointer(labels), False,
+            )  # fmt: skip
+        least = self._calibration.least_estimate(floor)
+        # Best first, so those that may be near enough stand in front.
+        return [
+            found[: np.count_nonzero(scores >= least)]
+            for found, scores in zip(labels, estimates, strict=True)
+        ]
+
+
+class Draft:
+    """An inverted file in the making. One thread at a time."""
+
+    def __init__(self, index: Any, calibration: Calibration) -> None:
+        self._index = index
+        self._calibration = calibration
+
+    def add(self, labels: Rows, matrix: Matrix) -> None:
+        """Put rows of `matrix`, float32 (n, dimension), under labels. O(n × lists × dimension)."""
+        with one_thread():
+            self._index.add_with_ids(_padded(matrix), labels)
+
+    def remove(self, labels: Rows) -> None:
+        """Take labels out, those that are there. O(rows)."""
+        with one_thread():
+            self._index.remove_ids(labels)
+
+    def finished(self) -> InvertedFile:
+        """The inverted file; the draft is not to be used any more."""
+        return InvertedFile(self._index, self._calibration)
+
+
+def best_rows(matrix: Matrix, queries: Matrix, count: int) -> tuple[Rows, Scores]:
+    """For each query the `count` rows with the largest inner product by FAISS's sums, best first.
+
+    `matrix` is float32 (n, dimension), `queries` float32 (m, dimension), both C-contiguous,
+    n ≥ count. A blocked matrix product on one thread, the GIL released: for many queries
+    far cheaper than one after the other. Results are (m, count).
     """
-    # Without this, one query spreads over all cores, whose threads then spin
-    # for a while on the app's CPU. The setting holds for the calling thread
-    # only, and is put back because that thread is not ours.
-    threads_before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)
-    try:
-        scores, rows = faiss.knn(query[None, :], matrix, count, faiss.METRIC_INNER_PRODUCT)
-    finally:
-        faiss.omp_set_num_threads(threads_before)
-    return rows[0], scores[0]
+    with one_thread():
+        scores, rows = faiss.knn(queries, matrix, count, faiss.METRIC_INNER_PRODUCT)
+    return rows, scores
+
+
+class one_thread:  # noqa: N801 - reads as what it does
+    """Keep FAISS to the calling thread within a `with`."""
+
+    __slots__ = ("_before",)
+
+    # Without this, work spreads over all cores, whose threads then spin for a while on
+    # the app's CPU. The setting holds for the calling thread only, and is put back
+    # because that thread need not be ours. A class: a generator would cost 2 µs more.
+    def __enter__(self) -> None:
+        self._before = faiss.omp_get_max_threads()
+        if self._before != 1:
+            faiss.omp_set_num_threads(1)
+
+    def __exit__(self, *_: object) -> None:
+        if self._before != 1:
+            faiss.omp_set_num_threads(self._before)
+
+
+def _padded(matrix: Matrix) -> Matrix:
+    """Zeros behind each row, up to a whole number of codes: they change no product."""
+    missing = -matrix.shape[1] % (2 * CODE_DIMENSIONS)
+    return np.pad(matrix, ((0, 0), (0, missing))) if missing else np.ascontiguousarray(matrix)
+
+
+def _calibrated(rows: Matrix, kept: Matrix) -> Calibration:
+    """`kept` is what the codes keep of `rows`, which have unit length."""
+    along = np.vecdot(rows, kept)
+    across = kept - along[:, None] * rows
+    scatter = math.sqrt(float(np.vecdot(across, across).mean()) / rows.shape[1])
+    return Calibration(float(np.quantile(along, SHRINKAGE_QUANTILE)), scatter)

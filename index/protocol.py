@@ -31,17 +31,30 @@ class Match(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Evicted:
+    """What a cap cost: `count` entries of a partition, all there were where `ids` is None."""
+
+    partition: str
+    count: int
+    ids: tuple[Id, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
 class Stats:
     """How much the index holds.
 
-    `bytes` counts the memory set aside for vectors, spare rows included. Ids
-    and bookkeeping come on top, about 0.1 to 0.7 kB an entry: the more, the
-    fewer entries share a partition.
+    `bytes` is the memory taken for vectors, ids and bookkeeping, estimated: ids are taken
+    for short text. `sealed` counts the entries that are found through approximate
+    segments, `dead` those removed but not yet reclaimed there; `compacting` says whether
+    the thread that does so is at work.
     """
 
     entries: int
     partitions: int
     bytes: int
+    sealed: int
+    dead: int
+    compacting: bool
 
 
 class VectorReader(Protocol):

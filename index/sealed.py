@@ -1,0 +1,188 @@
+"""A large segment: vectors coded and found through an inverted file.
+
+What is found is scored again from 12-bit codes (`index.quantised`), so a similarity is
+right within about 2e-4; which rows are looked at is an estimate (`index.approximate`).
+
+Many versions at once (MVCC), so that a search never waits and sees one moment: every
+change moves a clock, a removed row keeps the time of its death, and a view sees rows that
+died after it was opened. A view holds the inverted file of its moment; a row's slot is
+given out again only when no view is left that is older than the file without it.
+
+Changed by one thread at a time (its owner locks); `take`, `fill` and what makes drafts
+belong to whoever compacts, of whom there is one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from index.matches import ranked
+from index.protocol import Id, Match, Matrix, Rows, Vector
+from index.rows import BLOCK_ROWS, NEVER, RowStore
+
+if TYPE_CHECKING:  # FAISS takes 60 ms and 16 MiB to import: only large partitions pay for it
+    from index.approximate import InvertedFile
+
+SHORTLIST = 64  # rows scored again, at most, for up to 8 matches
+SHORTLIST_EACH = 8  # beyond that, so many for each match asked for
+WIDEN = 8  # how much longer a list gets when the dead fill it
+
+
+class SealedView(NamedTuple):
+    """A sealed segment as it stood when a search began."""
+
+    file: InvertedFile
+    rows: RowStore
+    time: int
+    has_dead: bool
+
+    def nearest(self, query: Vector, k: int, floor: float) -> list[Match]:
+        """Up to `k` live rows with similarity ≥ `floor`, best first, ties by id."""
+        return self.nearest_many(query[None, :], k, floor)[0]
+
+    def nearest_many(self, queries: Matrix, k: int, floor: float) -> list[list[Match]]:
+        """The same for each row of `queries`, unit float32 (m, dimension)."""
+        count = max(SHORTLIST, SHORTLIST_EACH * k)
+        listed = self.file.shortlist(queries, count, floor)
+        return [
+            self._best(query, slots, count, k, floor)
+            for query, slots in zip(queries, listed, strict=True)
+        ]
+
+    def _best(self, query: Vector, slots: Rows, count: int, k: int, floor: float) -> list[Match]:
+        if self.has_dead:
+            slots = self._living(query, slots, count, k, floor)
+        if not len(slots):
+            return []
+        near, scores = self.rows.similar(slots, query, floor)
+        return ranked(self.rows.ids[near].tolist(), scores.tolist(), k)
+
+    def _living(self, query: Vector, slots: Rows, count: int, k: int, floor: float) -> Rows:
+        """Those of a shortlist that are alive, from a longer list where the dead fill it."""
+        live = slots[self.rows.died[slots] > self.time]
+        while len(live) < len(slots) == count and len(live) < max(k, SHORTLIST // 2):
+            count *= WIDEN
+            slots = self.file.shortlist(query[None, :], count, floor)[0]
+            live = slots[self.rows.died[slots] > self.time]
+        return live
+
+
+class Sealed:
+    """Ids and coded vectors, searched through views."""
+
+    file: InvertedFile  # from the first `publish` on, and nobody looks at it before
+
+    def __init__(self, dimension: int) -> None:
+        self.rows = RowStore(dimension)
+        self.trained_for = 0  # rows there were when the lists were made
+        self._time = 0
+        self._slot_of: dict[Id, int] = {}
+        self._dead: list[int] = []  # in the file, but removed
+        self._retired: deque[tuple[int, Rows]] = deque()  # when it left the file, which slots
+        self._views: Counter[int] = Counter()  # open views by their time
+
+    def __len__(self) -> int:
+        return len(self._slot_of)
+
+    def __contains__(self, id_: Id) -> bool:
+        return id_ in self._slot_of
+
+    @property
+    def dead(self) -> int:
+        """Removed rows that still take room in the file."""
+        return len(self._dead)
+
+    @property
+    def bytes(self) -> int:
+        """Memory taken, about."""
+        return self.rows.bytes + self.file.bytes
+
+    def remove(self, id_: Id) -> bool:
+        """Forget `id_` for all views to come; False when it was not there. O(1)."""
+        slot = self._slot_of.pop(id_, None)
+        if slot is None:
+            return False
+        self._time += 1
+        self._bury(slot)
+        return True
+
+    def open_view(self) -> SealedView:
+        """What is stored now, until `close_view`."""
+        self._views[self._time] += 1
+        return SealedView(self.file, self.rows, self._time, bool(self._dead))
+
+    def close_view(self, view: SealedView) -> None:
+        """Tell that `view` is no longer read."""
+        self._views[view.time] -= 1
+        if not self._views[view.time]:
+            del self._views[view.time]
+
+    def ids(self) -> Iterable[Id]:
+        """What is stored now."""
+        return self._slot_of.keys()
+
+    def live_slots(self) -> Rows:
+        """The slots in use now, in no order. O(rows)."""
+        return np.fromiter(self._slot_of.values(), np.int64, len(self._slot_of))
+
+    def is_sparse(self) -> bool:
+        """Whether more than half of the slots are not in use, and it is worth the work."""
+        return self.rows.capacity > 2 * (len(self) + BLOCK_ROWS)
+
+    def movable(self) -> Rows:
+        """The slots in use of the last block, where as many are free before it."""
+        self.take(0)
+        first = self.rows.capacity - BLOCK_ROWS
+        slots = self.live_slots()
+        slots = slots[slots >= first]
+        return slots if self.rows.free_before(first) >= len(slots) else slots[:0]
+
+    def is_at(self, id_: Id, slot: int) -> bool:
+        """Whether this is where the id is now."""
+        return self._slot_of.get(id_) == slot
+
+    def take(self, count: int) -> Rows:
+        """Slots for rows that are about to be sealed; those that nobody reads any more first."""
+        oldest = min(self._views, default=NEVER)
+        while self._retired and self._retired[0][0] <= oldest:
+            self.rows.give(self._retired.popleft()[1].tolist())
+        return self.rows.take(count) if count else np.empty(0, np.int64)
+
+    def give_back(self, slots: Rows, dead: Rows) -> None:
+        """What was taken was not used: a file could not be made."""
+        self.rows.give(slots.tolist())
+        self._dead.extend(dead.tolist())
+
+    def take_dead(self) -> Rows:
+        """The dead to leave out of the next file; `publish` is told of them."""
+        dead, self._dead = self._dead, []
+        return np.array(dead, np.int64)
+
+    def publish(
+        self, file: InvertedFile, slots: Rows, ids: Sequence[Id], live: Sequence[bool], gone: Rows
+    ) -> None:
+        """From now on search `file`, in which `slots` are new and `gone` are missing.
+
+        `live` says which of the ids are still meant; the others died while they were sealed.
+        What an id held before dies.
+        """
+        self._time += 1
+        self.file = file
+        for id_, lives in zip(ids, live, strict=True):
+            if lives and id_ in self._slot_of:
+                self._bury(self._slot_of.pop(id_))
+        self.rows.revive(slots, ids)
+        self._slot_of.update(zip(ids, slots.tolist(), strict=True))
+        for slot in slots[~np.array(live, bool)].tolist():
+            del self._slot_of[self.rows.ids[slot]]
+            self._bury(slot)
+        if len(gone):
+            self._retired.append((self._time, gone))
+
+    def _bury(self, slot: int) -> None:
+        self.rows.died[slot] = self._time
+        self._dead.append(slot)
