@@ -167,6 +167,20 @@ class Draft:
         """Take labels out, those that are there. O(rows)."""
         with one_thread():
             self._index.remove_ids(labels)
+        self._clear_tails()
+
+    def _clear_tails(self) -> None:
+        """Zero the codes behind the last row of each list.
+
+        FAISS adds a code to a block that is begun with OR, and after a removal leaves there
+        what was: one row's code would be mixed with another's, and not be found.
+        """
+        lists: Any = faiss.downcast_InvertedLists(self._index.invlists)
+        nothing = np.zeros(self._index.code_size, np.uint8)
+        for number in range(lists.nlist):
+            size = lists.list_size(number)
+            for row in range(size, size + -size % lists.n_per_block):
+                lists.packer.pack_1_c(faiss.swig_ptr(nothing), row, lists.get_codes(number))
 
     def finished(self) -> InvertedFile:
         """The inverted file; the draft is not to be used any more."""

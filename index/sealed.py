@@ -82,7 +82,8 @@ class Sealed:
         self._time = 0
         self._slot_of: dict[Id, int] = {}
         self._dead: list[int] = []  # in the file, but removed
-        self._retired: deque[tuple[int, Rows]] = deque()  # when it left the file, which slots
+        self._leaving: list[int] = []  # those of them that the next file will not have
+        self._retired: deque[tuple[int, list[int]]] = deque()  # when it left the file, which slots
         self._views: Counter[int] = Counter()  # open views by their time
 
     def __len__(self) -> int:
@@ -94,7 +95,7 @@ class Sealed:
     @property
     def dead(self) -> int:
         """Removed rows that still take room in the file."""
-        return len(self._dead)
+        return len(self._dead) + len(self._leaving)
 
     @property
     def bytes(self) -> int:
@@ -113,7 +114,7 @@ class Sealed:
     def open_view(self) -> SealedView:
         """What is stored now, until `close_view`."""
         self._views[self._time] += 1
-        return SealedView(self.file, self.rows, self._time, bool(self._dead))
+        return SealedView(self.file, self.rows, self._time, bool(self.dead))
 
     def close_view(self, view: SealedView) -> None:
         """Tell that `view` is no longer read."""
@@ -149,23 +150,23 @@ class Sealed:
         """Slots for rows that are about to be sealed; those that nobody reads any more first."""
         oldest = min(self._views, default=NEVER)
         while self._retired and self._retired[0][0] <= oldest:
-            self.rows.give(self._retired.popleft()[1].tolist())
+            self.rows.give(self._retired.popleft()[1])
         return self.rows.take(count) if count else np.empty(0, np.int64)
 
-    def give_back(self, slots: Rows, dead: Rows) -> None:
-        """What was taken was not used: a file could not be made."""
-        self.rows.give(slots.tolist())
-        self._dead.extend(dead.tolist())
-
     def take_dead(self) -> Rows:
-        """The dead to leave out of the next file; `publish` is told of them."""
-        dead, self._dead = self._dead, []
-        return np.array(dead, np.int64)
+        """The dead to leave out of the next file."""
+        self._leaving, self._dead = self._dead, []
+        return np.array(self._leaving, np.int64)
+
+    def give_back(self, slots: Rows) -> None:
+        """No file could be made: what was taken is not used."""
+        self.rows.give(slots.tolist())
+        self._dead, self._leaving = self._leaving + self._dead, []
 
     def publish(
-        self, file: InvertedFile, slots: Rows, ids: Sequence[Id], live: Sequence[bool], gone: Rows
+        self, file: InvertedFile, slots: Rows, ids: Sequence[Id], live: Sequence[bool]
     ) -> None:
-        """From now on search `file`, in which `slots` are new and `gone` are missing.
+        """From now on search `file`: `slots` are new in it, and what `take_dead` gave is missing.
 
         `live` says which of the ids are still meant; the others died while they were sealed.
         What an id held before dies.
@@ -180,8 +181,9 @@ class Sealed:
         for slot in slots[~np.array(live, bool)].tolist():
             del self._slot_of[self.rows.ids[slot]]
             self._bury(slot)
-        if len(gone):
-            self._retired.append((self._time, gone))
+        if self._leaving:
+            self._retired.append((self._time, self._leaving))
+            self._leaving = []
 
     def _bury(self, slot: int) -> None:
         self.rows.died[slot] = self._time

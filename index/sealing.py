@@ -117,11 +117,11 @@ def _take_in(
             draft.add(slots[part], batch.matrix[part])
     except BaseException:
         with guard():
-            sealed.give_back(slots, gone)
+            sealed.give_back(slots)
         raise
     with guard():
         live = [batch.is_live(row) for row in range(len(batch.ids))]
-        sealed.publish(draft.finished(), slots, batch.ids, live, gone)
+        sealed.publish(draft.finished(), slots, batch.ids, live)
         sealed.trained_for = planned if is_new else sealed.trained_for
         segments.seal(sealed, batch.sources)
 
