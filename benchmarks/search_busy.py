@@ -23,79 +23,104 @@ from benchmarks.search_engines import K, entry_id
 from index import VectorIndex
 from index.protocol import Matrix
 
-QUIET_S = 10.0
-BUSY_S = 20.0  # at least; longer until two compactions are through
+ROUNDS = 4
+QUIET_S = 5.0
+BUSY_S = 10.0  # at least; longer until a compaction is through
 LIMIT_S = 300.0
 ADDS_PER_S = 200
 REPLACED_SHARE = 20  # one in
 REPLACED_PER_S = 2_000
 PIECE = 10
-SUSTAINED_ADDS = 20_000
-PACED_ADDS = 40_000  # different ones; longer runs replace the first
+SUSTAINED_ADDS = 50_000
+PACED_ADDS = 20_000  # different ones; a longer round replaces the first
 SPARE_ROWS = SUSTAINED_ADDS + PACED_ADDS  # of the corpus, beyond what is searched
 
 Sample = tuple[float, float]  # when a search began and ended
 
 
 @dataclass
-class Compactions:
-    """When compactions began and ended."""
+class Round:
+    """A stretch of searching beside work; `spans`: when compactions began and ended."""
 
+    began: float
+    ended: float = 0.0
+    searches: list[Sample] = field(default_factory=list)
     spans: list[tuple[float, float]] = field(default_factory=list)
+    adds: int = 0
 
-    def share(self, began: float, ended: float) -> float:
-        """The part of a stretch of time during which one was under way."""
-        inside = (min(end, ended) - max(start, began) for start, end in self.spans)
-        return sum(part for part in inside if part > 0) / (ended - began)
+    def compacting_s(self) -> float:
+        """How long compactions were under way."""
+        inside = (min(end, self.ended) - max(start, self.began) for start, end in self.spans)
+        return sum(part for part in inside if part > 0)
 
-    def beside(self, samples: list[Sample]) -> list[Sample]:
-        """The searches that ran, wholly or in part, beside one."""
-        return [s for s in samples if any(s[0] < end and start < s[1] for start, end in self.spans)]
+    def beside(self) -> list[Sample]:
+        """The searches that ran, wholly or in part, beside a compaction."""
+        return [sample for sample in self.searches if self._is_beside(sample)]
+
+    def between(self) -> list[Sample]:
+        """The others."""
+        return [sample for sample in self.searches if not self._is_beside(sample)]
+
+    def _is_beside(self, sample: Sample) -> bool:
+        return any(sample[0] < end and start < sample[1] for start, end in self.spans)
 
 
 def while_compacting(
     index: VectorIndex, rows: Matrix, queries: Matrix, count: int, seed: int
 ) -> dict[str, Any]:
-    """p99 of searches at rest, then beside compaction and 200 adds a second; in seconds.
+    """p99 of searches at rest, and beside compaction and 200 adds a second; in seconds.
 
     `rows` are the corpus and some spare ones; the index holds the first `count` by their ids.
+    Rest and work alternate, so that what else the machine does falls on both.
     """
-    quiet = search_until(index, queries, _after(QUIET_S))
-    stop, compactions = threading.Event(), Compactions()
+    quiet: list[Sample] = []
+    rounds = []
+    for each in range(ROUNDS):
+        quiet += search_until(index, queries, _after(QUIET_S))
+        rounds.append(_busy(index, rows, queries, count, seed + each))
+    return _told(quiet, rounds)
+
+
+def _busy(index: VectorIndex, rows: Matrix, queries: Matrix, count: int, seed: int) -> Round:
+    stop, round_ = threading.Event(), Round(began=time.perf_counter())
     spare = np.array(rows[count + SUSTAINED_ADDS : count + SPARE_ROWS])
-    began = time.perf_counter()
     with ThreadPoolExecutor(2) as pool:
         adding = pool.submit(_add, index, spare, stop)
-        churning = pool.submit(_churn, index, rows[:count], compactions, stop, seed)
+        churning = pool.submit(_churn, index, rows[:count], round_, stop, seed)
+        least, limit = _after(BUSY_S), _after(LIMIT_S)
         try:
-            done = _enough(compactions, _after(BUSY_S), _after(LIMIT_S))
-            failed = (adding.done, churning.done)
-            busy = search_until(index, queries, lambda: done() or any(f() for f in failed))
+            round_.searches = search_until(
+                index,
+                queries,
+                lambda: bool(least() and round_.spans) or limit() or churning.done(),
+            )
         finally:
-            ended = time.perf_counter()
+            round_.ended = time.perf_counter()
             stop.set()
     churning.result()
+    round_.adds = adding.result()
     index.compact()
-    return _told(quiet, busy, compactions, began, ended) | {
-        "adds_per_s": adding.result() / (ended - began)
-    }
+    return round_
 
 
-def _told(
-    quiet: list[Sample], busy: list[Sample], compactions: Compactions, began: float, ended: float
-) -> dict[str, Any]:
-    beside = compactions.beside(busy)
+def _told(quiet: list[Sample], rounds: list[Round]) -> dict[str, Any]:
+    beside = [sample for each in rounds for sample in each.beside()]
+    between = [sample for each in rounds for sample in each.between()]
+    window_s = sum(each.ended - each.began for each in rounds)
     return {
         "quiet_p50_s": _quantile(quiet, 0.5),
         "quiet_p99_s": _quantile(quiet, 0.99),
-        "busy_p50_s": _quantile(busy, 0.5),
-        "busy_p99_s": _quantile(busy, 0.99),
-        "compacting_p99_s": _quantile(beside, 0.99) if beside else None,
+        "compacting_p50_s": _quantile(beside, 0.5),
+        "compacting_p99_s": _quantile(beside, 0.99),
+        "between_p50_s": _quantile(between, 0.5),
+        "between_p99_s": _quantile(between, 0.99),
+        "worst_s": _quantile([*beside, *between], 1.0),
+        "quiet_worst_s": _quantile(quiet, 1.0),
         "compacting_searches": len(beside),
-        "compacting_share": compactions.share(began, ended),
-        "compactions": len(compactions.spans),
-        "worst_s": _quantile(busy, 1.0),
-        "window_s": ended - began,
+        "compactions": sum(len(each.spans) for each in rounds),
+        "compacting_share": sum(each.compacting_s() for each in rounds) / window_s,
+        "adds_per_s": sum(each.adds for each in rounds) / window_s,
+        "window_s": window_s,
     }
 
 
@@ -116,13 +141,6 @@ def _after(seconds: float) -> Callable[[], bool]:
     return lambda: time.perf_counter() > deadline
 
 
-def _enough(
-    compactions: Compactions, least: Callable[[], bool], limit: Callable[[], bool]
-) -> Callable[[], bool]:
-    # Two whole compactions: the first may have the more to do, or the less.
-    return lambda: (least() and len(compactions.spans) >= 2) or limit()
-
-
 def _add(index: VectorIndex, spare: Matrix, stop: threading.Event) -> int:
     done = 0
     for row in _paced(len(spare) * 100, ADDS_PER_S, stop):
@@ -132,17 +150,21 @@ def _add(index: VectorIndex, spare: Matrix, stop: threading.Event) -> int:
 
 
 def _churn(
-    index: VectorIndex, rows: Matrix, compactions: Compactions, stop: threading.Event, seed: int
+    index: VectorIndex, rows: Matrix, round_: Round, stop: threading.Event, seed: int
 ) -> None:
     chance = np.random.default_rng(seed)
     removed: list[int] = []
+    leaving: list[int] = []
     while not stop.is_set():
         leaving = chance.choice(len(rows), len(rows) // REPLACED_SHARE, replace=False).tolist()
         _replace(index, rows, removed, leaving, stop)
-        removed = leaving
         began = time.perf_counter()
-        index.compact()
-        compactions.spans.append((began, time.perf_counter()))
+        if not stop.is_set():
+            index.compact()
+            round_.spans.append((began, time.perf_counter()))
+            removed = leaving
+    away = sorted({*removed, *leaving})
+    index.add_many([entry_id(row) for row in away], rows[away])
 
 
 def _replace(
@@ -169,7 +191,7 @@ def _paced(count: int, per_s: float, stop: threading.Event) -> Iterator[int]:
 
 
 def _quantile(samples: list[Sample], share: float) -> float:
-    return float(np.quantile([end - began for began, end in samples], share))
+    return float(np.quantile([end - began for began, end in samples] or [0.0], share))
 
 
 def sustained(index: VectorIndex, rows: Matrix, count: int) -> dict[str, Any]:

@@ -43,7 +43,7 @@ class Corpus:
 
 def mapped(path: Path, dimension: int) -> Matrix:
     """A file of raw float32 rows as a matrix, read as it is used."""
-    return np.memmap(path, np.float32, mode="r").reshape(-1, dimension)
+    return np.asarray(np.memmap(path, np.float32, mode="r")).reshape(-1, dimension)
 
 
 def open_corpus(data: Path, count: int, seed: int) -> Corpus:

@@ -18,10 +18,12 @@ SEARCHES = 5_000
 
 def one_entry_partitions(rows: Matrix, anonymous_bytes: Callable[[], int]) -> dict[str, Any]:
     """Memory over that of the raw vectors, and the median search, which is a hit, in seconds."""
+    given = np.ones(rows.shape[1], np.float32)
     before = anonymous_bytes()
     index = VectorIndex(rows.shape[1])
     for row, vector in enumerate(rows):
-        index.add(entry_id(row), vector, partition=f"p-{row:06d}")
+        given[:] = vector  # an index that kept it instead of a copy would be found out below
+        index.add(entry_id(row), given, partition=f"p-{row:06d}")
     index.compact()
     risen = anonymous_bytes() - before
     return {
