@@ -31,6 +31,7 @@ from typing import Any, NamedTuple
 
 import faiss
 import numpy as np
+from numpy.typing import NDArray
 
 from index.protocol import Matrix, Rows, Scores
 
@@ -176,15 +177,27 @@ class Draft:
         what was: one row's code would be mixed with another's, and not be found.
         """
         lists: Any = faiss.downcast_InvertedLists(self._index.invlists)
-        nothing = np.zeros(self._index.code_size, np.uint8)
+        kept = _masks(lists, self._index.code_size)
         for number in range(lists.nlist):
-            size = lists.list_size(number)
-            for row in range(size, size + -size % lists.n_per_block):
-                lists.packer.pack_1_c(faiss.swig_ptr(nothing), row, lists.get_codes(number))
+            whole, begun = divmod(lists.list_size(number), lists.n_per_block)
+            if begun:
+                codes = faiss.rev_swig_ptr(lists.get_codes(number), (whole + 1) * lists.block_size)
+                codes[whole * lists.block_size :] &= kept[begun]
 
     def finished(self) -> InvertedFile:
         """The inverted file; the draft is not to be used any more."""
         return InvertedFile(self._index, self._calibration)
+
+
+def _masks(lists: Any, code_size: int) -> NDArray[np.uint8]:
+    """Which bits of a block belong to its first n rows, for each n."""
+    every = np.full(code_size, 255, np.uint8)
+    block = np.zeros(lists.block_size, np.uint8)
+    masks = np.zeros((lists.n_per_block, lists.block_size), np.uint8)
+    for row in range(lists.n_per_block):
+        masks[row] = block
+        lists.packer.pack_1_c(faiss.swig_ptr(every), row, faiss.swig_ptr(block))
+    return masks
 
 
 def best_rows(matrix: Matrix, queries: Matrix, count: int) -> tuple[Rows, Scores]:

@@ -24,6 +24,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from index.matches import ranked
 from index.protocol import Id, Match, Matrix, Rows, Scores, Vector
@@ -40,6 +41,13 @@ class View(NamedTuple):
     matrix: Matrix
     ids: list[Id]
     dead: tuple[int, ...]
+
+    def living(self) -> tuple[list[Id], Matrix]:
+        """The ids and rows that are not dead."""
+        if not self.dead:
+            return self.ids[: len(self.matrix)], self.matrix
+        rows = np.delete(np.arange(len(self.matrix)), self.dead)
+        return [self.ids[row] for row in rows.tolist()], self.matrix[rows]
 
     def nearest(self, query: Vector, k: int, floor: float) -> list[Match]:
         """Up to `k` live rows with similarity ≥ `floor`, best first, ties by id.
@@ -129,6 +137,10 @@ class ExactIndex:
     def ids(self) -> Iterable[Id]:
         """What is stored now."""
         return self._row_of.keys()
+
+    def holds(self, ids: Sequence[Id]) -> NDArray[np.bool_]:
+        """Which of the ids are stored now."""
+        return np.fromiter(map(self._row_of.__contains__, ids), bool, len(ids))
 
     def put(self, ids: Sequence[Id], matrix: Matrix) -> None:
         """Store each row under its id, replacing; ids are distinct, rows are unit float32."""

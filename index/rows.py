@@ -12,6 +12,7 @@ collector would walk through.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -52,9 +53,13 @@ class RowStore:
         codes = sum(block.nbytes for block in self._blocks)
         return codes + used * (ID_BYTES + self.ids.itemsize + self.died.itemsize)
 
+    def living(self) -> Rows:
+        """The slots that hold a live row."""
+        return np.flatnonzero(self.died[: self.capacity] == NEVER)
+
     def free_before(self, slot: int) -> int:
         """How many slots with lower numbers are free."""
-        return sum(free < slot for free in self._free)
+        return bisect_left(self._free[::-1], slot)
 
     def take(self, count: int) -> Rows:
         """Free slots, lowest first; they count as dead until `fill`."""

@@ -13,8 +13,11 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import chain
+from time import sleep
 
 import numpy as np
+from numpy.typing import NDArray
 
 from index.approximate import LIST_SAMPLE, Draft, InvertedFile
 from index.exact import ExactIndex, View
@@ -22,10 +25,11 @@ from index.protocol import Id, Matrix, Rows
 from index.sealed import Sealed
 from index.segments import Segments
 
-SEGMENTS_AT_ONCE = 4  # 32,768 rows: their ids are entered in one go, 4 ms under the lock
+SEGMENTS_AT_ONCE = 2  # 16,384 rows: their ids are entered in one go, 2 ms under the lock
 CHUNK_ROWS = 8192
 FEWEST_ROWS = 64  # code books can't be made from less
 FEWEST_LISTS = 4
+WAIT_S, WAITS = 0.001, 1000
 
 Guard = Callable[[], AbstractContextManager[object]]
 
@@ -36,7 +40,7 @@ class Batch:
 
     ids: list[Id]
     matrix: Matrix
-    is_live: Callable[[int], bool]  # whether the n-th of them is still meant; asked under the lock
+    live: Callable[[], NDArray[np.bool_]]  # which are still meant; asked under the lock
     sources: Sequence[ExactIndex] = ()
 
 
@@ -79,17 +83,17 @@ def _seal(segments: Segments, guard: Guard, *, thorough: bool) -> bool:
 
 def _gathered(sources: Sequence[ExactIndex], views: Sequence[View], dimension: int) -> Batch:
     """The live rows of full segments."""
-    ids: list[Id] = []
-    owners: list[ExactIndex] = []
-    parts: list[Matrix] = [np.empty((0, dimension), np.float32)]
-    for segment, view in zip(sources, views, strict=True):
-        live = np.ones(len(view.matrix), bool)
-        live[list(view.dead)] = False
-        rows = np.flatnonzero(live)
-        ids += [view.ids[row] for row in rows.tolist()]
-        owners += [segment] * len(rows)
-        parts.append(view.matrix[rows])
-    return Batch(ids, np.concatenate(parts), lambda row: ids[row] in owners[row], sources)
+    parts = [view.living() for view in views]
+    ids = list(chain.from_iterable(part[0] for part in parts))
+    matrix = np.concatenate([np.empty((0, dimension), np.float32), *(part[1] for part in parts)])
+
+    def live() -> NDArray[np.bool_]:
+        return np.concatenate(
+            [np.empty(0, bool)]
+            + [segment.holds(part[0]) for segment, part in zip(sources, parts, strict=True)]
+        )
+
+    return Batch(ids, matrix, live, sources)
 
 
 def _take_in(
@@ -104,7 +108,7 @@ def _take_in(
     sealed = segments.sealed or Sealed(segments.dimension)
     with guard():
         gone = sealed.take_dead() if reclaims or is_new else np.empty(0, np.int64)
-        kept = sealed.live_slots()
+        kept = sealed.live_slots() if is_new else np.empty(0, np.int64)
         slots = sealed.take(len(batch.ids))
     try:
         draft = (
@@ -119,11 +123,25 @@ def _take_in(
         with guard():
             sealed.give_back(slots)
         raise
+    old_file = getattr(sealed, "file", None)  # kept until here, see _outlive_readers
     with guard():
-        live = [batch.is_live(row) for row in range(len(batch.ids))]
-        sealed.publish(draft.finished(), slots, batch.ids, live)
+        published = sealed.publish(draft.finished(), slots, batch.ids, batch.live())
         sealed.trained_for = planned if is_new else sealed.trained_for
         segments.seal(sealed, batch.sources)
+    _outlive_readers(sealed, published, guard)
+    del old_file
+
+
+def _outlive_readers(sealed: Sealed, published: int, guard: Guard) -> None:
+    """Wait until nobody searches the file of before.
+
+    Whoever drops it last frees it, some 20 ms for a million rows: that must be no search.
+    """
+    for _ in range(WAITS):
+        with guard():
+            if not sealed.is_read_before(published):
+                return
+        sleep(WAIT_S)
 
 
 def _copied(sealed: Sealed, gone: Rows) -> Draft:
@@ -166,7 +184,7 @@ def _shrink(segments: Segments, sealed: Sealed, guard: Guard) -> bool:
     if not ids:
         return False  # some are still read
     matrix = sealed.rows.decoded(slots)
-    batch = Batch(ids, matrix, lambda row: sealed.is_at(ids[row], int(slots[row])))
+    batch = Batch(ids, matrix, lambda: sealed.are_at(ids, slots))
     _take_in(segments, guard, batch, (), reclaims=False)
     return True
 
@@ -181,8 +199,8 @@ def _melt(segments: Segments, guard: Guard) -> bool:
         ids = sealed.rows.ids[slots].tolist()
     matrix = sealed.rows.decoded(slots)
     with guard():
-        live = [row for row, id_ in enumerate(ids) if sealed.is_at(id_, int(slots[row]))]
-        segments.melt([ids[row] for row in live], matrix[live])
+        live = np.flatnonzero(sealed.are_at(ids, slots))
+        segments.melt([ids[row] for row in live.tolist()], matrix[live])
     return True
 
 
