@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from threading import Lock, Thread, current_thread
 
+from index.memory import trim
+
 
 class Compactor:
     """Calls `step(name)` for each name until it says that nothing is left to do."""
@@ -42,10 +44,14 @@ class Compactor:
 
     def finish(self, name: str, step: Callable[[str], bool]) -> None:
         """Do `step` here and now until nothing is left."""
-        more = True
-        while more:
+        steps = 0
+        while True:
             with self._at_work:
-                more = not self._is_closed and step(name)
+                if self._is_closed or not step(name):
+                    break
+            steps += 1
+        if steps:
+            trim()
 
     def close(self) -> None:
         """Take nothing more on; a step under way ends by itself."""
@@ -59,6 +65,8 @@ class Compactor:
                 with self._at_work:
                     if self._step(name):
                         self.call(name)
+                        continue
+                trim()
         finally:
             with self._guard:
                 if self._thread is current_thread():  # a step failed

@@ -76,10 +76,9 @@ class SealedView(NamedTuple):
 class Sealed:
     """Ids and coded vectors, searched through views."""
 
-    file: InvertedFile  # from the first `publish` on, and nobody looks at it before
-
     def __init__(self, dimension: int) -> None:
         self.rows = RowStore(dimension)
+        self._files: deque[tuple[int, InvertedFile]] = deque()  # since when; the last counts
         self.trained_for = 0  # rows there were when the lists were made
         self._time = 0
         self._slot_of: dict[Id, int] = {}
@@ -103,6 +102,11 @@ class Sealed:
     def bytes(self) -> int:
         """Memory taken, about."""
         return self.rows.bytes + self.file.bytes
+
+    @property
+    def file(self) -> InvertedFile:
+        """What is searched, from the first `publish` on."""
+        return self._files[-1][1]
 
     def remove(self, id_: Id) -> bool:
         """Forget `id_` for all views to come; False when it was not there. O(1)."""
@@ -149,9 +153,17 @@ class Sealed:
         at = map(self._slot_of.get, ids)
         return np.fromiter(map(eq, at, slots.tolist()), bool, len(ids))
 
-    def is_read_before(self, time: int) -> bool:
-        """Whether a view older than this is still open."""
-        return min(self._views, default=time) < time
+    def unread_files(self) -> list[InvertedFile]:
+        """Former files that no view holds any more; they are let go here."""
+        oldest = min(self._views, default=NEVER)
+        unread = []
+        while len(self._files) > 1 and self._files[1][0] <= oldest:
+            unread.append(self._files.popleft()[1])
+        return unread
+
+    def has_former_files(self) -> bool:
+        """Whether a view may still hold one."""
+        return len(self._files) > 1
 
     def take(self, count: int) -> Rows:
         """Slots for rows that are about to be sealed; those that nobody reads any more first."""
@@ -172,15 +184,14 @@ class Sealed:
 
     def publish(
         self, file: InvertedFile, slots: Rows, ids: Sequence[Id], live: NDArray[np.bool_]
-    ) -> int:
+    ) -> None:
         """From now on search `file`: `slots` are new in it, and what `take_dead` gave is missing.
-        Says when that is.
 
         `live` says which of the ids are still meant; the others died while they were sealed.
         What an id held before dies.
         """
         self._time += 1
-        self.file = file
+        self._files.append((self._time, file))
         if not self._slot_of.keys().isdisjoint(ids):
             for id_, lives in zip(ids, live, strict=True):
                 if lives and id_ in self._slot_of:
@@ -193,7 +204,6 @@ class Sealed:
         if self._leaving:
             self._retired.append((self._time, self._leaving))
             self._leaving = []
-        return self._time
 
     def _bury(self, slot: int) -> None:
         self.rows.died[slot] = self._time

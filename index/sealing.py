@@ -123,24 +123,25 @@ def _take_in(
         with guard():
             sealed.give_back(slots)
         raise
-    old_file = getattr(sealed, "file", None)  # kept until here, see _outlive_readers
     with guard():
-        published = sealed.publish(draft.finished(), slots, batch.ids, batch.live())
+        sealed.publish(draft.finished(), slots, batch.ids, batch.live())
         sealed.trained_for = planned if is_new else sealed.trained_for
         segments.seal(sealed, batch.sources)
-    _outlive_readers(sealed, published, guard)
-    del old_file
+    _outlive_readers(sealed, guard)
 
 
-def _outlive_readers(sealed: Sealed, published: int, guard: Guard) -> None:
-    """Wait until nobody searches the file of before.
+def _outlive_readers(sealed: Sealed, guard: Guard) -> None:
+    """Free the file of before, as soon as nobody searches it.
 
-    Whoever drops it last frees it, some 20 ms for a million rows: that must be no search.
+    Whoever lets go of it last does the freeing, 20 ms for a million rows: that must be no
+    search, and must not be under the lock.
     """
     for _ in range(WAITS):
         with guard():
-            if not sealed.is_read_before(published):
-                return
+            unread = sealed.unread_files()
+        unread.clear()
+        if not sealed.has_former_files():
+            return
         sleep(WAIT_S)
 
 
