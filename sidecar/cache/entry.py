@@ -94,10 +94,12 @@ class Candidate:
 class CacheStats:
     """How full the cache is and how it fares.
 
-    `resident` entries are whole in memory, the others on disk alone. `loading` means that
-    vectors are still being read after a start. `dropped_writes` are entries that live in
-    memory only because the disk could not follow; `read_failures` are misses that only a
-    failing disk explains. `evictions` counts by reason since the start.
+    `resident` entries are whole in memory, the others on disk alone; `vectors` are those in
+    memory. The vectors of `idle_scopes` are on disk, some or all of them, until they are
+    asked for: `scopes_evicted` and `scopes_refilled` count how often that happened.
+    `loading` means that vectors are still being read after a start. `dropped_writes` are
+    entries that live in memory only because the disk could not follow; `read_failures` are
+    misses that only a failing disk explains. `evictions` counts by reason since the start.
     """
 
     entries: int = 0
@@ -108,6 +110,9 @@ class CacheStats:
     pending_writes: int = 0
     dropped_writes: int = 0
     read_failures: int = 0
+    idle_scopes: int = 0
+    scopes_evicted: int = 0
+    scopes_refilled: int = 0
     loading: bool = False
     store_ok: bool = True
     evictions: Mapping[str, int] = field(default_factory=dict)

@@ -73,7 +73,11 @@ class ExactTier:
         """
         return self._ranking.pop_cheapest(spare)
 
-    def mark_saved(self, place: Place) -> None:
-        """The store has it: its body may leave memory from now on."""
-        if self.slots.resolve(place) is not None:
+    def mark_saved(self, place: Place) -> int | None:
+        """The store has it: its body may leave memory from now on. Gives its slot, None where
+        it has left.
+        """
+        slot = self.slots.resolve(place)
+        if slot is not None:
             self.bodies.mark_saved(place.key)
+        return slot

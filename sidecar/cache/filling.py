@@ -1,68 +1,72 @@
 """Brings the stored vectors into the semantic tier after a start, chunk by chunk.
 
-Every few additions everyone else gets the loop. What was purged, replaced or evicted meanwhile
-is recognised by its place and left out.
+Reading and checking is one thread's work, adding to the index another's; the event loop
+only says which rows are still meant, before and after, a few milliseconds at most at a
+time. What was purged, replaced or evicted meanwhile is recognised by its place and left out.
+
+Where memory has no room for all, the rest is left on disk, to be brought in scope by scope
+when it is asked for: nothing is read only to be evicted.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections import defaultdict
 from collections.abc import Callable
+from typing import NamedTuple
 
-import numpy as np
-
-from sidecar.cache.rows import VectorRow
+from sidecar.cache.reader import VectorChunk
 from sidecar.cache.semantic import SemanticTier
 from sidecar.cache.slots import Slots
 from sidecar.cache.store import EntryStore
 
-CHUNK_ROWS = 256
-YIELD_AFTER = 16  # additions to the index
+CHUNK_ROWS = 1_000  # 10 ms to read, 2 ms of the loop
 
 
-async def fill(
-    store: EntryStore,
-    slots: Slots,
-    semantic: SemanticTier,
-    below: int,
-    after_chunk: Callable[[list[int]], None],
-) -> None:
-    """Index all stored vectors of rows below a limit.
-
-    `after_chunk` is given the rows that turned out damaged, and may look to the caps.
+class Loading(NamedTuple):
+    """What filling stands on. `took` is told the rows that turned out damaged, and may look
+    to the caps; `room` says for how many more vectors there is memory.
     """
+
+    store: EntryStore
+    slots: Slots
+    semantic: SemanticTier
+    took: Callable[[list[int]], None]
+    room: Callable[[], int]
+
+
+async def fill(on: Loading, below: int) -> None:
+    """Index all stored vectors of rows below a limit, or as many as there is room for."""
     after = 0
-    while True:
-        chunk = await store.vectors(after, below, CHUNK_ROWS)
-        if chunk.last == after:
+    chunk = await on.store.vectors(after, below, CHUNK_ROWS)
+    while chunk.last != after:
+        room = on.room()
+        if room < len(chunk.rows):
+            last = chunk.rows[room - 1].row if room else after
+            await take(on, chunk._replace(rows=chunk.rows[:room]))
+            await _leave_out_rest(on, last, below)
             return
         after = chunk.last
-        await _index(chunk.rows, slots, semantic)
-        after_chunk(chunk.damaged)
+        # Not at once: the two would fight for the interpreter, and the whole take longer.
+        await take(on, chunk)
+        chunk = await on.store.vectors(after, below, CHUNK_ROWS)
+    if not chunk.ok:
+        await _leave_out_rest(on, after, below)
 
 
-async def _index(rows: list[VectorRow], slots: Slots, semantic: SemanticTier) -> None:
-    by_scope: defaultdict[bytes, list[VectorRow]] = defaultdict(list)
-    for row in rows:
-        # A model may keep its name and change its dimension: then it is another model.
-        if len(row.vector) == 4 * semantic.dimension:
-            by_scope[row.scope].append(row)
-    for count, (scope, group) in enumerate(by_scope.items(), start=1):
-        await _add(scope, group, slots, semantic)
-        if count % YIELD_AFTER == 0:
-            await asyncio.sleep(0)
-    await asyncio.sleep(0)
+async def take(on: Loading, chunk: VectorChunk) -> None:
+    """Make the vectors of a chunk searchable, those that are still meant."""
+    # A model may keep its name and change its dimension: then it is another model.
+    fitting = [row for row in chunk.rows if len(row.vector) == 4 * on.semantic.dimension]
+    handles = on.slots.handles((row.row, row.key) for row in fitting)
+    meant = {handle: row for handle, row in zip(handles, fitting, strict=True) if handle}
+    if meant:
+        await on.semantic.load(meant, on.slots.are_live)
+    on.took(chunk.damaged)
 
 
-async def _add(scope: bytes, rows: list[VectorRow], slots: Slots, semantic: SemanticTier) -> None:
-    vectors: dict[int, bytes] = {}
-    for row in rows:
-        if (slot := slots.resolve(row.place)) is not None:
-            vectors[slots.handle(slot)] = row.vector
-    if vectors:
-        matrix = np.frombuffer(b"".join(vectors.values()), dtype=np.float32)
-        await semantic.add_many(list(vectors), scope, matrix.reshape(len(vectors), -1))
-    for handle in vectors:
-        if slots.from_handle(handle) is None:
-            semantic.remove(handle)
+async def _leave_out_rest(on: Loading, after: int, below: int) -> None:
+    while owners := await on.store.owners(after, below, CHUNK_ROWS):
+        after = owners[-1].row
+        handles = on.slots.handles((owner.row, owner.key) for owner in owners)
+        for handle, owner in zip(handles, owners, strict=True):
+            if handle is not None:
+                on.semantic.leave_out(handle, owner.scope)

@@ -7,17 +7,17 @@ merely can't be reached just now is not, and stays where it is.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from enum import Enum
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from sidecar.cache import database
 from sidecar.cache.entry import Entry
 from sidecar.cache.rows import (
     ENTRY_COLUMNS,
-    VECTOR_COLUMNS,
+    VECTOR_PARTS,
     DamagedRowError,
     VectorRow,
     decode_entry,
@@ -26,9 +26,12 @@ from sidecar.cache.rows import (
 from sidecar.cache.slots import Listed, Place
 
 _ENTRY = f"SELECT {', '.join(ENTRY_COLUMNS)} FROM entries WHERE row = ?"  # noqa: S608 - constants
-_VECTORS = (
-    f"SELECT {', '.join(VECTOR_COLUMNS)} FROM vectors "  # noqa: S608 - constants
-    "WHERE row > ? AND row < ? AND embedding = ? ORDER BY row LIMIT ?"
+_VECTOR = f"SELECT {', '.join(VECTOR_PARTS)} FROM vectors WHERE embedding = ? AND "  # noqa: S608 - constants
+_VECTORS = _VECTOR + "row > ? AND row < ? ORDER BY row LIMIT ?"
+_VECTOR_AT = _VECTOR + "row = ?"
+_OWNERS = (
+    "SELECT row, key, scope FROM vectors WHERE row > ? AND row < ? AND embedding = ? "
+    "AND typeof(key) = 'blob' AND typeof(scope) = 'blob' ORDER BY row LIMIT ?"
 )
 # The index has no seals. What can't have been written is left out; what was changed into
 # something possible leads to a row that says otherwise when it is read.
@@ -56,11 +59,22 @@ Found: TypeAlias = Entry | Flaw
 
 
 class VectorChunk(NamedTuple):
-    """Vectors in order of rows, the rows that are damaged, and where to go on."""
+    """Vectors in order of rows, the rows that are damaged, where to go on, and whether the
+    disk could be read.
+    """
 
     rows: list[VectorRow]
     damaged: list[int]
     last: int
+    ok: bool = True
+
+
+class Owner(NamedTuple):
+    """Whose a stored vector is, by a row whose seal was not checked."""
+
+    row: int
+    key: bytes
+    scope: bytes
 
 
 class Reader:
@@ -95,15 +109,21 @@ class Reader:
         self, after: int, below: int, embedding: str, limit: int, epoch: int
     ) -> VectorChunk:
         """Up to `limit` vectors of one model, from beyond a row; raises sqlite3.Error."""
-        records = self._connect(epoch).execute(_VECTORS, (after, below, embedding, limit))
-        chunk = VectorChunk([], [], after)
-        for record in records.fetchall():
-            chunk = chunk._replace(last=record[0])
-            try:
-                chunk.rows.append(decode_vector(record))
-            except DamagedRowError:
-                chunk.damaged.append(record[0])
-        return chunk
+        limits = (embedding, after, below, limit)
+        return _chunk(self._connect(epoch).execute(_VECTORS, limits), embedding, after)
+
+    def vectors_at(self, rows: Sequence[int], embedding: str, epoch: int) -> VectorChunk:
+        """The vectors of one model in these rows; raises sqlite3.Error."""
+        connection = self._connect(epoch)
+        found = (
+            connection.execute(_VECTOR_AT, (embedding, row)).fetchone() for row in sorted(rows)
+        )
+        return _chunk((each for each in found if each is not None), embedding, 0)
+
+    def owners(self, after: int, below: int, embedding: str, limit: int, epoch: int) -> list[Owner]:
+        """Whose the next vectors are, which are not read; raises sqlite3.Error."""
+        records = self._connect(epoch).execute(_OWNERS, (after, below, embedding, limit))
+        return list(map(Owner._make, records))
 
     def close(self) -> None:
         """Close the connection."""
@@ -119,3 +139,17 @@ class Reader:
             self._connection = database.open_reader(self._path)
             self._epoch = epoch
         return self._connection
+
+
+def _chunk(records: Iterable[Sequence[Any]], embedding: str, last: int) -> VectorChunk:
+    name = embedding.encode("utf-8", "surrogatepass")
+    rows: list[VectorRow] = []
+    damaged: list[int] = []
+    # One at a time: SQLite lets go of the interpreter for each, and others get their turn.
+    for record in records:
+        last = record[0]
+        try:
+            rows.append(decode_vector(record, name))
+        except DamagedRowError:
+            damaged.append(last)
+    return VectorChunk(rows, damaged, last)

@@ -3,16 +3,22 @@
 Joins entries to `index`: a partition is a scope's digest, an id is a slot's handle. It
 keeps no entries and no text, and it refuses what has no direction (NaN, zeros).
 
-A search of a large partition runs in a thread. What it found may be gone by then, so
-results are handles, which the caller resolves: a handle never leads to another entry.
+Vectors of scopes that nobody asked for lately may leave memory (`evict_idle`) where the
+disk has them; `refilling` brings them back. Which may go is decided here and not by the
+index's own cap, because the index can't know what is on disk.
+
+What takes long runs in a thread. What was found or added there may be gone by then: a
+handle never leads to another entry, so whoever gets one asks what it stands for now.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from contextlib import suppress
+from itertools import compress
 from sys import intern
 from typing import NamedTuple
 
@@ -20,11 +26,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index import Id, InvalidVectorError, Match, VectorIndex
+from sidecar.cache.residency import REFILLED, Residency
+from sidecar.cache.rings import Rings
+from sidecar.cache.rows import VectorRow
+from sidecar.cache.slots import slot_in
 
 Vector = NDArray[np.float32]
 
 INLINE_ROWS = 4_000  # searched in about 300 µs, what a hop to a thread costs
-BOOKKEEPING_BYTES = 500  # of one vector in the index, beside its numbers
+SLOT_BYTES = 16
+SCOPE_BYTES = 400  # measured: its name, its place in the dicts here
+# What a vector takes beside its numbers, and what a sealed one takes a number: about. A
+# matrix has spare rows besides, and dead ones for a while; the index counts those.
+ROW_BYTES = 200
+PARTITION_BYTES = 600
+SEALED_BYTES_A_NUMBER = 2.5
 
 
 class Near(NamedTuple):
@@ -36,17 +52,18 @@ class Near(NamedTuple):
 
 class SemanticTier:
     """Vectors by handle. Changed on the event loop alone; `index` itself may be searched
-    from a thread meanwhile.
+    and added to from a thread meanwhile.
     """
 
     def __init__(self, dimension: int) -> None:
         self._index = VectorIndex(dimension)
-        self._vector_bytes = 4 * dimension + BOOKKEEPING_BYTES
-        self._partition_of: dict[int, str] = {}
+        self._rings = Rings()
+        self._residency = Residency()
         self._searcher = ThreadPoolExecutor(1, thread_name_prefix="cache-search")
+        self._loader = ThreadPoolExecutor(1, thread_name_prefix="cache-load")
 
     def __len__(self) -> int:
-        return len(self._partition_of)
+        return self._index.stats().entries
 
     @property
     def dimension(self) -> int:
@@ -56,39 +73,141 @@ class SemanticTier:
     @property
     def memory_bytes(self) -> int:
         """Memory taken, about."""
-        return len(self) * self._vector_bytes
+        own = self._rings.slots * SLOT_BYTES + len(self._rings) * SCOPE_BYTES
+        return own + self._index.stats().bytes
+
+    @property
+    def live_bytes(self) -> int:
+        """What of it goes with the entries: spare and dead rows come and go by themselves."""
+        stats = self._index.stats()
+        own = self._rings.slots * SLOT_BYTES + len(self._rings) * SCOPE_BYTES
+        exact = (stats.entries - stats.sealed) * 4 * self.dimension
+        sealed = int(stats.sealed * SEALED_BYTES_A_NUMBER * self.dimension)
+        rest = stats.entries * ROW_BYTES + stats.partitions * PARTITION_BYTES
+        return own + min(stats.bytes, exact + sealed + rest)
+
+    @property
+    def bytes_at_most(self) -> int:
+        """What one more vector takes in a scope of its own, about."""
+        return 4 * self.dimension + ROW_BYTES + PARTITION_BYTES + SCOPE_BYTES
+
+    @property
+    def partial_scopes(self) -> int:
+        """Scopes of which something is on disk alone."""
+        return self._residency.partial
+
+    @property
+    def evicted_scopes(self) -> int:
+        """How often a scope has left memory."""
+        return self._residency.evicted
 
     def add(self, handle: int, scope: bytes, vector: Vector) -> bool:
-        """Make a vector searchable in its scope; False where it can't be."""
+        """Make a vector searchable in its scope, which stays in memory until `mark_saved`;
+        False where it can't be.
+        """
         partition = _partition(scope)
         try:
             self._index.add(handle, vector, partition)
         except InvalidVectorError:
             return False
-        self._partition_of[handle] = partition
+        self._rings.enter(slot_in(handle), partition)
+        self._residency.use(partition)
+        self._residency.keep(partition, handle)
         return True
 
-    async def add_many(self, handles: Sequence[int], scope: bytes, vectors: Vector) -> None:
-        """Make rows of `vectors` (n, dimension) searchable, all or none of them.
+    def mark_saved(self, handle: int) -> None:
+        """The disk has this vector."""
+        if (partition := self._rings.scope_of(slot_in(handle))) is not None:
+            self._residency.let_go(partition, handle)
 
-        A large partition may have to move in memory to grow, so a thread does it. Whoever
-        asked removes the handles that lost their meaning meanwhile.
+    def lose_disk(self) -> None:
+        """What is in memory is nowhere else, and stays."""
+        self._residency.keep_all()
+
+    async def load(
+        self, rows: Mapping[int, VectorRow], are_live: Callable[[Iterable[int]], list[bool]]
+    ) -> None:
+        """Make vectors searchable that the disk has, by handle. What is not live afterwards is
+        left out.
         """
-        partition = _partition(scope)
-        add = partial(self._index.add_many, handles, vectors, partition)
-        try:
-            if self._index.size(partition) + len(handles) <= INLINE_ROWS:
-                add()
+        loop = asyncio.get_running_loop()
+        for partition, handles in await loop.run_in_executor(self._loader, self._add_all, rows):
+            live = list(compress(handles, are_live(handles)))
+            if live:
+                self._rings.enter_all(map(slot_in, live), partition)
+                self._residency.arrive(partition)
+            for handle in set(handles).difference(live):
+                self._index.remove(handle, partition)
+
+    def _add_all(self, rows: Mapping[int, VectorRow]) -> list[tuple[str, list[int]]]:
+        by_scope: defaultdict[bytes, list[int]] = defaultdict(list)
+        for handle, row in rows.items():
+            by_scope[row.scope].append(handle)
+        groups = [(_partition(scope), handles) for scope, handles in by_scope.items()]
+        for partition, handles in groups:
+            self._add_group(partition, handles, [rows[handle].vector for handle in handles])
+        return groups
+
+    def _add_group(self, partition: str, handles: list[int], vectors: list[bytes]) -> None:
+        # It was searchable when it was stored, or it would not have been.
+        with suppress(InvalidVectorError):
+            if len(vectors) == 1:
+                vector = np.frombuffer(vectors[0], np.float32)
+                self._index.add(handles[0], vector, partition)
             else:
-                await asyncio.get_running_loop().run_in_executor(self._searcher, add)
-        except InvalidVectorError:
-            return
-        self._partition_of.update(dict.fromkeys(handles, partition))
+                matrix = np.frombuffer(b"".join(vectors), np.float32)
+                self._index.add_many(handles, matrix.reshape(len(vectors), -1), partition)
 
     def remove(self, handle: int) -> None:
         """Make it found no longer; nothing happens where it has no vector."""
-        if (partition := self._partition_of.pop(handle, None)) is not None:
-            self._index.remove(handle, partition)
+        if (partition := self._rings.leave(slot_in(handle))) is None:
+            return
+        self._index.remove(handle, partition)
+        self._residency.let_go(partition, handle)
+        self._forget_if_empty(partition)
+
+    def leave_out(self, handle: int, scope: bytes) -> None:
+        """A vector stays on disk: its scope is partial."""
+        partition = _partition(scope)
+        self._rings.enter(slot_in(handle), partition)
+        self._residency.mark_partial(partition)
+
+    def evict_idle(self) -> bool:
+        """Let the vectors of one scope leave memory; False where none may."""
+        partition = self._residency.evict()
+        if partition is None:
+            return False
+        self._index.drop(partition)
+        return True
+
+    def is_partial(self, scope: bytes) -> bool:
+        """Whether some of its vectors are on disk alone."""
+        return self._residency.partial > 0 and self._residency.is_partial(scope.hex())
+
+    def hold(self, scope: bytes) -> None:
+        """Its vectors are being brought back: it must not leave meanwhile."""
+        self._residency.use(_partition(scope))
+        self._residency.keep(_partition(scope), REFILLED)
+
+    def release(self, scope: bytes, *, is_whole: bool) -> None:
+        """They are all back, or can't be read."""
+        partition = _partition(scope)
+        if is_whole:
+            self._residency.mark_whole(partition)
+        self._residency.let_go(partition, REFILLED)
+        self._forget_if_empty(partition)
+
+    def walk(self, scope: bytes, start: int | None, count: int) -> Iterator[int]:
+        """Slots of a scope, see `Rings.walk`."""
+        return self._rings.walk(scope.hex(), start, count)
+
+    def has(self, handle: int, scope: bytes) -> bool:
+        """Whether this vector is in memory."""
+        return self._index.has(handle, scope.hex())
+
+    def _forget_if_empty(self, partition: str) -> None:
+        if partition not in self._rings:
+            self._residency.forget(partition)
 
     async def search(self, scope: bytes, vector: Vector, k: int, floor: float) -> list[Near]:
         """Up to `k` with similarity ≥ `floor`, best first; none for a vector without direction."""
@@ -96,6 +215,7 @@ class SemanticTier:
         rows = self._index.size(partition)
         if not rows:
             return []
+        self._residency.use(partition)
         try:
             if rows <= INLINE_ROWS:
                 matches = self._index.search(vector, k, floor, partition)
@@ -110,8 +230,9 @@ class SemanticTier:
     def close(self) -> None:
         """Forget everything."""
         self._searcher.shutdown(wait=False, cancel_futures=True)
+        self._loader.shutdown(wait=False, cancel_futures=True)
         self._index.close()
-        self._partition_of.clear()
+        self._rings, self._residency = Rings(), Residency()
 
 
 def _near(match: Match) -> Near:

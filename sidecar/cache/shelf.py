@@ -1,7 +1,8 @@
 """Puts entries into every tier, or takes them out of every tier: never one alone.
 
-It holds the caps: what is over them goes, cheapest first. Bodies that are on disk leave
-memory before entries are evicted for it. It refuses to wait: nothing here is async.
+It holds the caps: what is over them goes, cheapest first. Where it is memory, bodies that
+are on disk leave it first, then the vectors of idle scopes, and only then entries are
+evicted. It refuses to wait: nothing here is async.
 """
 
 from __future__ import annotations
@@ -126,21 +127,25 @@ class Shelf:
         Gives the handles of the rest.
         """
         self._exact.bodies.unsave_all()
+        self._semantic.lose_disk()
         slots, bodies = self._exact.slots, self._exact.bodies
         return [slots.handle(slot) for key, slot in slots.items() if key not in bodies]
 
     def mark_saved(self, places: Sequence[Place]) -> None:
         """These are on disk: they may leave memory, and the disk's real size is known."""
         for place in places:
-            self._exact.mark_saved(place)
+            slot = self._exact.mark_saved(place)
+            if slot is not None:
+                self._semantic.mark_saved(self._exact.slots.handle(slot))
         self.enforce_caps()
 
     def enforce_caps(self, spare: int | None = None) -> None:
         """Let go of what is over a cap, of `spare` last."""
+        while self.memory_bytes > self._caps.max_memory_bytes:
+            if not (self._demote() or self._semantic.evict_idle()):
+                break
         evicted: Counter[EvictionReason] = Counter()
         while reason := self._over():
-            if reason is EvictionReason.MEMORY and self._demote():
-                continue
             slot = self._exact.cheapest(spare)
             if slot is None:
                 break
@@ -149,6 +154,13 @@ class Shelf:
             evicted[reason] += 1
         for reason, count in evicted.items():
             self._tell(reason, count)
+
+    def room(self) -> int:
+        """For how many more vectors there is memory, if nothing had to leave it."""
+        most = self._caps.max_memory_bytes
+        bodies = max(self._exact.bodies.bytes, most // BODIES_SHARE)
+        used = self.memory_bytes - self._exact.bodies.bytes + bodies
+        return max(0, most - used) // self._semantic.bytes_at_most
 
     def _demote(self) -> bool:
         """Let a body live on disk alone. Vectors must not crowd out the last of the bodies:
@@ -160,7 +172,8 @@ class Shelf:
     def _over(self) -> EvictionReason | None:
         if len(self._exact) > self._caps.max_entries:
             return EvictionReason.ENTRIES
-        if self.memory_bytes > self._caps.max_memory_bytes:
+        # Not all of the memory: spare rows of the index are no reason to lose entries.
+        if self._exact.memory_bytes + self._semantic.live_bytes > self._caps.max_memory_bytes:
             return EvictionReason.MEMORY
         return EvictionReason.DISK if self._store.status.is_over else None
 

@@ -22,6 +22,11 @@ _SLOT_MASK = (1 << _SLOT_BITS) - 1
 _SIZE_MAX = (1 << 32) - 1
 
 
+def slot_in(handle: int) -> int:
+    """The slot that a handle names; who keeps what there now is another question."""
+    return handle & _SLOT_MASK
+
+
 class Place(NamedTuple):
     """Where an entry is kept: its row in the store, and its key."""
 
@@ -123,9 +128,24 @@ class Slots:
         """A number that stands for what the slot keeps now, and never for what comes later."""
         return self._rows[slot] << _SLOT_BITS | slot
 
+    def handles(self, places: Iterable[tuple[int, bytes]]) -> list[int | None]:
+        """For each row and key the handle; None where they are no longer together."""
+        slot_of, rows = self._slot_of.get, self._rows
+        return [
+            row << _SLOT_BITS | slot
+            if (slot := slot_of(key)) is not None and rows[slot] == row
+            else None
+            for row, key in places
+        ]
+
     def row_of(self, handle: int) -> int:
         """The row that a handle stands for."""
         return handle >> _SLOT_BITS
+
+    def are_live(self, handles: Iterable[int]) -> list[bool]:
+        """For each whether its slot still keeps what the handle stood for."""
+        rows = self._rows
+        return [rows[handle & _SLOT_MASK] == handle >> _SLOT_BITS for handle in handles]
 
     def from_handle(self, handle: int) -> int | None:
         """The slot, where it still keeps what the handle stood for."""

@@ -1,6 +1,6 @@
 """The tier on disk: entries and their vectors in one SQLite file.
 
-One thread writes (`writer`), one reads (`reader`), the event loop waits for neither.
+One thread writes (`writer`), two read (`reader`), the event loop waits for none.
 Durability never depends on a shutdown: what is committed survives a kill at any moment
 (WAL, synchronous=NORMAL); a power cut may take the last seconds.
 
@@ -8,7 +8,8 @@ No failure here is raised to a request: reading gives a `Flaw`, writing goes on 
 and is tried again. Only a place that can't be written to at start is an error
 (ConfigError), and a purge that could not be carried out.
 
-`NoStore` is the same face without a disk: a cache that lives in memory alone.
+Vectors are read by another thread than entries: a hit must not wait behind thousands of
+vectors that are being loaded.
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from sidecar.cache import database
 from sidecar.cache.commands import Drop, Flush, Forget, News, Save
 from sidecar.cache.entry import Selector
-from sidecar.cache.reader import Flaw, Found, Reader, VectorChunk
+from sidecar.cache.reader import Flaw, Found, Owner, Reader, VectorChunk
 from sidecar.cache.slots import Listed, Place
 from sidecar.cache.writer import Writer
 from sidecar.clock import Clock
@@ -82,6 +84,14 @@ class EntryStore(Protocol):
         """The next vectors of the model in use; none when all were read."""
         ...
 
+    async def vectors_at(self, rows: Sequence[int]) -> VectorChunk:
+        """The vectors of the model in use in these rows."""
+        ...
+
+    async def owners(self, after: int, below: int, limit: int) -> list[Owner]:
+        """Whose the vectors are that `vectors` would give."""
+        ...
+
     async def close(self) -> None:
         """Commit what is queued and let go of the files."""
         ...
@@ -119,6 +129,8 @@ class Store:
         )
         self._reader = Reader(self._path)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="cache-read")
+        self._vector_reader = Reader(self._path)
+        self._vector_thread = ThreadPoolExecutor(1, thread_name_prefix="cache-read-vectors")
         self._loop: asyncio.AbstractEventLoop | None = None
         self._hear: Callable[[News], None] | None = None
 
@@ -203,19 +215,34 @@ class Store:
 
     async def vectors(self, after: int, below: int, limit: int) -> VectorChunk:
         """See EntryStore."""
-        try:
-            return await self._in_thread(self._read_vectors, after, below, limit)
-        except sqlite3.Error as error:
-            _log.error("can't read vectors beyond row %d of %s: %s", after, self._path, error)
-            return VectorChunk([], [], after)
+        read = partial(self._vector_reader.vectors, after, below, self._embedding, limit)
+        return await self._read_vectors(read, VectorChunk([], [], after, ok=False))
 
-    def _read_vectors(self, after: int, below: int, limit: int) -> VectorChunk:
-        return self._reader.vectors(after, below, self._embedding, limit, self._writer.epoch)
+    async def vectors_at(self, rows: Sequence[int]) -> VectorChunk:
+        """See EntryStore."""
+        read = partial(self._vector_reader.vectors_at, rows, self._embedding)
+        return await self._read_vectors(read, VectorChunk([], [], 0, ok=False))
+
+    async def owners(self, after: int, below: int, limit: int) -> list[Owner]:
+        """See EntryStore."""
+        read = partial(self._vector_reader.owners, after, below, self._embedding, limit)
+        return await self._read_vectors(read, [])
+
+    async def _read_vectors(self, read: Callable[[int], T], otherwise: T) -> T:
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._vector_thread, lambda: read(self._writer.epoch))
+        except (sqlite3.Error, RuntimeError) as error:  # RuntimeError: the process is closing
+            _log.error("can't read vectors of %s: %s", self._path, error)
+            return otherwise
 
     async def close(self) -> None:
         """See EntryStore."""
+        loop = asyncio.get_running_loop()
         with suppress(RuntimeError):  # closed before
+            await loop.run_in_executor(self._vector_thread, self._vector_reader.close)
             await self._in_thread(self._close)
+        self._vector_thread.shutdown()
         self._thread.shutdown()
 
     def _close(self) -> None:
@@ -230,40 +257,3 @@ class Store:
         if self._loop is not None and self._hear is not None:
             with suppress(RuntimeError):  # the loop has ended, and with it the memory
                 self._loop.call_soon_threadsafe(self._hear, news)
-
-
-class NoStore:
-    """No disk: what leaves memory is gone."""
-
-    status = StoreStatus()
-    file_bytes = 0
-
-    async def open(self, take: Callable[[list[Listed]], None], hear: Callable[[News], None]) -> int:
-        """Nothing is stored, rows count from 1."""
-        return 1
-
-    def save(self, save: Save) -> bool:
-        """As well kept as anything here."""
-        return True
-
-    def drop(self, row: int, size: int) -> None:
-        """Nothing to do."""
-
-    async def forget(self, selector: Selector, below: int, *, dry_run: bool) -> list[Place]:
-        """Nothing is stored."""
-        return []
-
-    async def flush(self) -> bool:
-        """Nothing waits."""
-        return True
-
-    async def read(self, places: Sequence[Place]) -> list[Found]:
-        """Nothing is stored."""
-        return [Flaw.MISSING] * len(places)
-
-    async def vectors(self, after: int, below: int, limit: int) -> VectorChunk:
-        """Nothing is stored."""
-        return VectorChunk([], [], after)
-
-    async def close(self) -> None:
-        """Nothing to let go of."""

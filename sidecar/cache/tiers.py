@@ -23,13 +23,14 @@ from sidecar.cache.commands import FileLost, News, Saved
 from sidecar.cache.entry import CacheStats, Candidate, Entry, Selector
 from sidecar.cache.eviction import Caps, EvictionReason
 from sidecar.cache.exact import ExactTier
-from sidecar.cache.filling import fill
 from sidecar.cache.forgotten import Forgotten, Purge
+from sidecar.cache.loading import Loader
+from sidecar.cache.no_store import NoStore
 from sidecar.cache.reader import Flaw, Found
 from sidecar.cache.semantic import Near, SemanticTier, Vector
 from sidecar.cache.shelf import Shelf
 from sidecar.cache.slots import Place
-from sidecar.cache.store import EntryStore, NoStore, Store
+from sidecar.cache.store import EntryStore, Store
 from sidecar.clock import Clock
 from sidecar.events import Observers
 from sidecar.tasks import Tasks
@@ -68,9 +69,12 @@ class Cache:
                 path, embedding=embedding_model, max_disk_bytes=caps.max_disk_bytes, clock=clock
             )
         self._shelf = Shelf(self._exact, self._semantic, self._store, caps, observers)
+        self._loader = Loader(
+            store=self._store, slots=self._slots, semantic=self._semantic, shelf=self._shelf,
+            tasks=tasks, clock=clock,
+        )  # fmt: skip
         self._forgotten = Forgotten()
         self._read_failures = 0
-        self._filling: asyncio.Task[None] | None = None
         self._sweeping: asyncio.Task[None] | None = None
         self._is_open = False
 
@@ -84,8 +88,7 @@ class Cache:
         self._is_open = True
         await self.sweep()
         self._shelf.enforce_caps()
-        work = fill(self._store, self._slots, self._semantic, first_row, self._filled_more)
-        self._filling = self._tasks.start(work, name="cache-fill")
+        self._loader.start(first_row)
         self._sweeping = self._tasks.start(self._sweep_forever(), name="cache-sweep")
 
     async def get(self, key: bytes) -> Entry | None:
@@ -108,6 +111,7 @@ class Cache:
         self, scope: bytes, vector: Vector, *, k: int, floor: float
     ) -> list[Candidate]:
         """Up to `k` live entries of this scope with similarity ≥ `floor`, best first."""
+        await self._loader.ready(scope)
         near = await self._search(scope, vector, k, floor)
         entries = await self._whole([each.handle for each in near])
         candidates = [
@@ -161,8 +165,7 @@ class Cache:
 
     async def filled(self) -> None:
         """Wait until the vectors that were stored are searchable."""
-        if self._filling is not None:
-            await asyncio.wait([self._filling])
+        await self._loader.filled()
 
     def stats(self) -> CacheStats:
         """How full it is and how it fares."""
@@ -176,7 +179,10 @@ class Cache:
             pending_writes=status.pending,
             dropped_writes=status.refused,
             read_failures=self._read_failures,
-            loading=self._filling is not None and not self._filling.done(),
+            idle_scopes=self._semantic.partial_scopes,
+            scopes_evicted=self._semantic.evicted_scopes,
+            scopes_refilled=self._loader.refilled,
+            loading=self._loader.is_filling,
             store_ok=status.ok,
             evictions=dict(self._shelf.evictions),
         )
@@ -184,10 +190,10 @@ class Cache:
     async def close(self) -> None:
         """Commit what is queued, end the threads. Durability doesn't depend on it."""
         self._is_open = False
-        own = [task for task in (self._filling, self._sweeping) if task is not None]
-        for task in own:
-            task.cancel()
-        await asyncio.gather(*own, return_exceptions=True)
+        await self._loader.close()
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            await asyncio.gather(self._sweeping, return_exceptions=True)
         await self._store.close()
         self._semantic.close()
 
@@ -288,11 +294,6 @@ class Cache:
 
     async def _lose(self, handles: list[int]) -> None:
         await self._in_turns(handles, self._shelf.lose)
-
-    def _filled_more(self, damaged: list[int]) -> None:
-        found = map(self._slots.find_row, damaged)
-        self._shelf.drop([slot for slot in found if slot is not None], EvictionReason.DAMAGED)
-        self._shelf.enforce_caps()
 
     async def _sweep_forever(self) -> None:
         while True:

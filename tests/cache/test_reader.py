@@ -88,7 +88,7 @@ def test_vectors_come_in_chunks(connection: sqlite3.Connection, reader: Reader) 
     statements.commit(connection, [Save(8, entry(8), b"abcd", 10)], "other")
     first = reader.vectors(0, 100, "mini", 4, 0)
     second = reader.vectors(first.last, 7, "mini", 4, 0)
-    assert [row.place.row for row in first.rows + second.rows] == [1, 2, 3, 4, 5, 6]
+    assert [row.row for row in first.rows + second.rows] == [1, 2, 3, 4, 5, 6]
     assert reader.vectors(7, 100, "mini", 4, 0).rows == []
 
 
@@ -97,7 +97,7 @@ def test_damaged_vector_is_named(connection: sqlite3.Connection, reader: Reader)
     statements.commit(connection, [Save(2, entry("b"), b"abcd", 10)], "mini")
     connection.execute("UPDATE vectors SET vector = x'00' WHERE row = 1")
     chunk = reader.vectors(0, 100, "mini", 4, 0)
-    assert ([row.place.row for row in chunk.rows], chunk.damaged, chunk.last) == ([2], [1], 2)
+    assert ([row.row for row in chunk.rows], chunk.damaged, chunk.last) == ([2], [1], 2)
 
 
 @pytest.mark.usefixtures("connection")

@@ -1,4 +1,5 @@
 import random
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -51,13 +52,44 @@ def test_changed_column_is_damage(column: int) -> None:
 def test_any_flipped_bit_of_a_vector_is_damage() -> None:
     """A vector in which one bit differs is not used."""
     draw = random.Random(5)  # noqa: S311 - no secret
-    kept = entry()
-    record = encode_vector(3, kept, "mini", vector("a").tobytes())
+    row, key, scope, raw, seal = _vector_record(vector("a").tobytes())
     for _ in range(100):
-        flipped = bytearray(record[4])
+        flipped = bytearray(raw)
         flipped[draw.randrange(len(flipped))] ^= 1 << draw.randrange(8)
         with pytest.raises(DamagedRowError):
-            decode_vector((*record[:4], bytes(flipped), record[5]))
+            decode_vector((row, key, scope, bytes(flipped), seal), b"mini")
+
+
+def _vector_record(raw: bytes, embedding: str = "mini") -> tuple[Any, ...]:
+    """What the reader is given of a row: all of it but the model that it asked for."""
+    row, key, scope, _, vector_, seal = encode_vector(3, entry(), embedding, raw)
+    return row, key, scope, vector_, seal
+
+
+@pytest.mark.parametrize("part", range(5))
+@pytest.mark.parametrize("other", [None, "text", 7, 7.5, b""])
+def test_vector_with_a_part_of_another_kind_is_damage(part: int, other: object) -> None:
+    """Whatever stands in a column, it is damage and no other error."""
+    record: list[object] = list(_vector_record(b"abcd"))
+    if part == 0:
+        other = 4  # a row number is always a number
+    record[part] = other
+    with pytest.raises(DamagedRowError):
+        decode_vector(record, b"mini")
+
+
+def test_vector_of_another_model_is_damage() -> None:
+    """The model that made a vector is sealed with it, though it isn't read back."""
+    with pytest.raises(DamagedRowError):
+        decode_vector(_vector_record(b"abcd", "mini"), b"other")
+
+
+@given(st.binary(max_size=50), TEXT, st.integers(1, 2**62))
+def test_vectors_seal_is_that_of_any_row(raw: bytes, embedding: str, row: int) -> None:
+    """What checks a vector agrees with what seals every row, whatever is in it."""
+    made = encode_vector(row, entry(), embedding, raw)
+    read = decode_vector((*made[:3], *made[4:]), embedding.encode())
+    assert read == (row, entry().key, entry().scope, raw)
 
 
 @pytest.mark.parametrize("place", [Place(4, entry().key), Place(3, digest("other"))])
@@ -86,8 +118,8 @@ def test_lost_column_is_damage() -> None:
 
 def test_vector_names_its_entry() -> None:
     """A vector's row says whose it is."""
-    row = decode_vector(encode_vector(3, entry(), "mini", b"abcd"))
-    assert (row.place, row.scope, row.vector) == (Place(3, entry().key), entry().scope, b"abcd")
+    row = decode_vector(_vector_record(b"abcd"), b"mini")
+    assert row == (3, entry().key, entry().scope, b"abcd")
 
 
 def test_text_without_utf8_is_refused() -> None:

@@ -46,9 +46,56 @@ async def test_large_partition_gives_what_a_small_one_gives() -> None:
     """Searched in a thread, the same vectors are found as inline."""
     tier = SemanticTier(DIMENSION)
     words = range(INLINE_ROWS)
-    await tier.add_many(list(words), SCOPE, np.stack([vector(word) for word in words]))
+    for word in words:
+        tier.add(word, SCOPE, vector(word))
     inline = await tier.search(SCOPE, vector(7), 4, -1.0)
     tier.add(INLINE_ROWS, SCOPE, -vector(7))
     assert await tier.search(SCOPE, vector(7), 4, -1.0) == inline
     assert inline[0].handle == 7
     tier.close()
+
+
+async def test_idle_scope_leaves_and_is_known_to_be_missing() -> None:
+    """A scope that left finds nothing, and says that something of it is on disk."""
+    tier = SemanticTier(DIMENSION)
+    for handle, scope in [(1, SCOPE), (2, digest("other"))]:
+        tier.add(handle, scope, vector(handle))
+        tier.mark_saved(handle)
+    assert tier.evict_idle()
+    assert (tier.is_partial(SCOPE), tier.is_partial(digest("other"))) == (True, False)
+    assert await tier.search(SCOPE, vector(1), 1, -1.0) == []
+    assert len(tier) == 1
+
+
+async def test_searched_scope_is_not_idle() -> None:
+    """A search is a use."""
+    tier = SemanticTier(DIMENSION)
+    for handle, scope in [(1, SCOPE), (2, digest("other")), (3, digest("last"))]:
+        tier.add(handle, scope, vector(handle))
+        tier.mark_saved(handle)
+    await tier.search(SCOPE, vector(1), 1, -1.0)
+    assert tier.evict_idle()
+    assert tier.is_partial(digest("other"))
+
+
+async def test_last_entry_takes_its_scope_along() -> None:
+    """A scope whose entries are all gone is not remembered, in memory or on disk."""
+    tier = SemanticTier(DIMENSION)
+    empty = tier.memory_bytes
+    tier.add(1, SCOPE, vector(1))
+    tier.leave_out(2, SCOPE)
+    tier.remove(2)
+    assert tier.partial_scopes == 1
+    tier.remove(1)
+    assert tier.partial_scopes == 0
+    assert tier.memory_bytes < empty + 2000
+
+
+def test_memory_is_what_the_index_says_and_more() -> None:
+    """Names and neighbours are counted beside the index's own figure."""
+    tier = SemanticTier(DIMENSION)
+    for handle in range(1000):
+        tier.add(handle, digest(handle), vector(handle))
+    per_scope = tier.memory_bytes / 1000
+    assert 600 < per_scope < 3000
+    assert tier.live_bytes <= tier.memory_bytes

@@ -2,10 +2,10 @@ import pytest
 
 from sidecar.cache.eviction import Caps, EvictionReason
 from sidecar.cache.exact import ExactTier
+from sidecar.cache.no_store import NoStore
 from sidecar.cache.semantic import SemanticTier
 from sidecar.cache.shelf import Shelf
 from sidecar.cache.slots import Listed, Place
-from sidecar.cache.store import NoStore
 from sidecar.events import EntriesEvicted, Event, Observers
 from tests.cache.making import DIMENSION, NOW, digest, entry, noise, vector
 
@@ -74,6 +74,90 @@ def test_vectors_do_not_crowd_out_all_bodies() -> None:
         made.shelf.mark_saved([Place(word + 1, entry(word).key)])
     assert made.exact.bodies.bytes > 200_000 // 10
     assert made.shelf.memory_bytes <= 200_000
+
+
+def _put_saved(made: Shelves, words: range, text: str = "answer") -> None:
+    """Entries, each in a scope of its own, that the disk has."""
+    for word in words:
+        kept = entry(word, scope=str(word), text=text)
+        made.shelf.put(kept, vector(word))
+        made.shelf.mark_saved([Place(word + 1, kept.key)])
+
+
+def test_idle_vectors_leave_before_entries() -> None:
+    """Where the disk has them, vectors of idle scopes make room; no entry is lost."""
+    made = Shelves(max_memory_bytes=300_000)
+    _put_saved(made, range(200))
+    assert (len(made.exact), made.shelf.evictions) == (200, {})
+    assert 0 < len(made.semantic) < 200
+    assert made.semantic.evicted_scopes == made.semantic.partial_scopes == 200 - len(made.semantic)
+    assert made.shelf.memory_bytes <= 300_000
+
+
+def test_bodies_leave_before_idle_vectors() -> None:
+    """What a hit can read from disk goes before what makes hits possible."""
+    made = Shelves(max_memory_bytes=400_000)
+    _put_saved(made, range(100), text=noise(1, 5000))
+    assert len(made.exact.bodies) < 100
+    assert (len(made.semantic), made.semantic.evicted_scopes) == (100, 0)
+
+
+def test_unsaved_vectors_never_leave() -> None:
+    """What is nowhere else is not sent away: then entries go, as without a disk."""
+    made = Shelves(max_memory_bytes=300_000)
+    for word in range(200):
+        made.shelf.put(entry(word, scope=str(word)), vector(word))
+    assert made.semantic.evicted_scopes == 0
+    assert len(made.exact) == len(made.semantic) < 200
+    assert made.shelf.memory_bytes <= 300_000
+
+
+def test_scope_with_one_unsaved_vector_stays() -> None:
+    """A scope leaves whole or not at all."""
+    made = Shelves()
+    made.shelf.put(entry("a", scope="old"), vector("a"))
+    made.shelf.mark_saved([Place(1, entry("a", scope="old").key)])
+    made.shelf.put(entry("b", scope="old"), vector("b"))
+    made.shelf.put(entry("c", scope="new"), vector("c"))
+    assert not made.semantic.evict_idle()
+    made.shelf.mark_saved([Place(2, entry("b", scope="old").key)])
+    assert made.semantic.evict_idle()
+    assert len(made.semantic) == 1
+
+
+def test_evicted_entry_does_not_keep_its_scope() -> None:
+    """A vector that left before it was saved is no reason to stay."""
+    made = Shelves()
+    for word in "ab":
+        made.shelf.put(entry(word, scope="old"), vector(word))
+    made.shelf.put(entry("c", scope="new"), vector("c"))
+    made.shelf.mark_saved([Place(1, entry("a", scope="old").key)])
+    slot = made.exact.slots.find(entry("b", scope="old").key)
+    assert slot is not None
+    made.shelf.drop([slot], EvictionReason.PURGED)
+    assert made.semantic.evict_idle()
+
+
+def test_nothing_leaves_once_the_disk_is_lost() -> None:
+    """Vectors that the disk had and lost stay where they are."""
+    made = Shelves()
+    _put_saved(made, range(5))
+    made.shelf.lose_disk()
+    assert not made.semantic.evict_idle()
+    assert len(made.semantic) == 5
+
+
+def test_room_is_what_is_left_of_memory() -> None:
+    """As many vectors fit as room was told for, with a share kept for bodies."""
+    made = Shelves(max_memory_bytes=400_000)
+    room = made.shelf.room()
+    assert 150 < room < 400_000 * 7 // 8 // (4 * DIMENSION)
+    for word in range(room):
+        scope = digest(("scope", word))
+        made.semantic.add(word, scope, vector(word))
+    assert made.shelf.memory_bytes <= 400_000 * 7 // 8
+    made.semantic.add(room, digest("s"), vector("s"))
+    assert made.shelf.room() < room // 3
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ import pytest
 
 from sidecar.cache.commands import Saved
 from sidecar.cache.entry import Selector
+from sidecar.cache.no_store import NoStore
 from sidecar.cache.reader import Flaw
 from sidecar.cache.slots import Place
-from sidecar.cache.store import EntryStore, NoStore, Store
+from sidecar.cache.store import EntryStore, Store
 from sidecar.clock import ManualClock
 from sidecar.errors import ConfigError, SidecarError
 from tests.cache.making import NOW, entry, noise, vector
