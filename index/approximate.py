@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 
 from index.protocol import Matrix, Rows, Scores
 
-PROBES = 32  # lists looked at, at most
+PROBES = 24  # lists looked at, at most
 # A list is skipped where its centre is nearer to the best one's than the query by more than
 # this share of the floor's distance. With the distance between the two centres for a factor
 # 1 would be a proof: the plane between the lists is then farther away than the floor. A
