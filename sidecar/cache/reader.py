@@ -22,6 +22,7 @@ from sidecar.cache.rows import (
     VectorRow,
     decode_entry,
     decode_vector,
+    frame,
 )
 from sidecar.cache.slots import Listed, Place
 
@@ -142,14 +143,14 @@ class Reader:
 
 
 def _chunk(records: Iterable[Sequence[Any]], embedding: str, last: int) -> VectorChunk:
-    name = embedding.encode("utf-8", "surrogatepass")
+    model = frame(embedding)
     rows: list[VectorRow] = []
     damaged: list[int] = []
     # One at a time: SQLite lets go of the interpreter for each, and others get their turn.
     for record in records:
         last = record[0]
         try:
-            rows.append(decode_vector(record, name))
+            rows.append(decode_vector(record, model))
         except DamagedRowError:
             damaged.append(last)
     return VectorChunk(rows, damaged, last)

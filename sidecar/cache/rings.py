@@ -8,7 +8,7 @@ reference). `enter`, `leave` and a step along a ring are O(1). Pure bookkeeping.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 
 class Rings:
@@ -48,11 +48,6 @@ class Rings:
         last = slot if first == slot else self._before[first]
         self._link(last, slot)
         self._link(slot, first)
-
-    def enter_all(self, slots: Iterable[int], scope: str) -> None:
-        """The same for many."""
-        for slot in slots:
-            self.enter(slot, scope)
 
     def leave(self, slot: int) -> str | None:
         """Take a slot out of its ring; gives the scope it was in."""

@@ -80,16 +80,15 @@ def encode_vector(row: int, entry: Entry, embedding: str, vector: bytes) -> Reco
     return _sealed(row, entry.key, entry.scope, embedding, vector)
 
 
-def decode_vector(record: Sequence[Any], embedding: bytes) -> VectorRow:
-    """The vector of this model in `VECTOR_PARTS`; raises DamagedRowError."""
+def decode_vector(record: Sequence[Any], model: bytes) -> VectorRow:
+    """The vector in `VECTOR_PARTS` of the model whose frame this is; raises DamagedRowError."""
     row, key, scope, vector, seal = record
     number = b"%d" % row
     try:
         # What `_seal` joins, in two thirds of its time: every start checks every vector.
         framed = b"".join((
             b"i%d:%b" % (len(number), number), b"b%d:%b" % (len(key), key),
-            b"b%d:%b" % (len(scope), scope), b"s%d:%b" % (len(embedding), embedding),
-            b"b%d:" % len(vector), vector,
+            b"b%d:%b" % (len(scope), scope), model, b"b%d:" % len(vector), vector,
         ))  # fmt: skip
     except TypeError:
         raise DamagedRowError from None
@@ -134,11 +133,13 @@ def _check_place(row: int, key: bytes, place: Place) -> None:
 
 
 def _seal(columns: Sequence[Any]) -> bytes:
-    return blake2b(b"".join(map(_framed, columns)), digest_size=16).digest()
+    return blake2b(b"".join(map(frame, columns)), digest_size=16).digest()
 
 
-def _framed(column: Any) -> bytes:
-    """A column so that no two lists of columns give the same bytes."""
+def frame(column: Any) -> bytes:
+    """How a column goes into a seal, so that no two lists of columns give the same bytes;
+    raises DamagedRowError for what can't be a column.
+    """
     match column:
         case bytes():
             raw, kind = column, b"b"

@@ -11,6 +11,7 @@ from sidecar.cache.rows import (
     decode_vector,
     encode_entry,
     encode_vector,
+    frame,
     pack_tags,
     unpack_tags,
 )
@@ -57,7 +58,7 @@ def test_any_flipped_bit_of_a_vector_is_damage() -> None:
         flipped = bytearray(raw)
         flipped[draw.randrange(len(flipped))] ^= 1 << draw.randrange(8)
         with pytest.raises(DamagedRowError):
-            decode_vector((row, key, scope, bytes(flipped), seal), b"mini")
+            decode_vector((row, key, scope, bytes(flipped), seal), frame("mini"))
 
 
 def _vector_record(raw: bytes, embedding: str = "mini") -> tuple[Any, ...]:
@@ -75,20 +76,20 @@ def test_vector_with_a_part_of_another_kind_is_damage(part: int, other: object) 
         other = 4  # a row number is always a number
     record[part] = other
     with pytest.raises(DamagedRowError):
-        decode_vector(record, b"mini")
+        decode_vector(record, frame("mini"))
 
 
 def test_vector_of_another_model_is_damage() -> None:
     """The model that made a vector is sealed with it, though it isn't read back."""
     with pytest.raises(DamagedRowError):
-        decode_vector(_vector_record(b"abcd", "mini"), b"other")
+        decode_vector(_vector_record(b"abcd", "mini"), frame("other"))
 
 
 @given(st.binary(max_size=50), TEXT, st.integers(1, 2**62))
 def test_vectors_seal_is_that_of_any_row(raw: bytes, embedding: str, row: int) -> None:
     """What checks a vector agrees with what seals every row, whatever is in it."""
     made = encode_vector(row, entry(), embedding, raw)
-    read = decode_vector((*made[:3], *made[4:]), embedding.encode())
+    read = decode_vector((*made[:3], *made[4:]), frame(embedding))
     assert read == (row, entry().key, entry().scope, raw)
 
 
@@ -118,7 +119,7 @@ def test_lost_column_is_damage() -> None:
 
 def test_vector_names_its_entry() -> None:
     """A vector's row says whose it is."""
-    row = decode_vector(_vector_record(b"abcd"), b"mini")
+    row = decode_vector(_vector_record(b"abcd"), frame("mini"))
     assert row == (3, entry().key, entry().scope, b"abcd")
 
 

@@ -1,6 +1,10 @@
+import asyncio
+from collections.abc import Iterable
+
 import numpy as np
 import pytest
 
+from sidecar.cache.rows import VectorRow
 from sidecar.cache.semantic import INLINE_ROWS, SemanticTier
 from tests.cache.making import DIMENSION, digest, vector
 
@@ -53,6 +57,41 @@ async def test_large_partition_gives_what_a_small_one_gives() -> None:
     assert await tier.search(SCOPE, vector(7), 4, -1.0) == inline
     assert inline[0].handle == 7
     tier.close()
+
+
+def _is_inline(tier: SemanticTier, dimension: int) -> bool:
+    """Whether a search ends without letting others have the loop."""
+    search = tier.search(SCOPE, vector("q", dimension), 4, 0.5)
+    try:
+        search.send(None)
+    except StopIteration:
+        return True
+    search.close()
+    return False
+
+
+async def test_large_scope_is_searched_on_the_loop_once_that_is_quick() -> None:
+    """What would hold up the loop is searched in a thread, until there are lists for it."""
+    dimension = 64
+    tier = SemanticTier(dimension)
+    drawn = np.random.default_rng(3).standard_normal((17_000, dimension)).astype(np.float32)
+    rows = {n: VectorRow(n, digest(n), SCOPE, drawn[n].tobytes()) for n in range(len(drawn))}
+    await tier.load({n: rows[n] for n in range(INLINE_ROWS)}, _all_live)
+    assert _is_inline(tier, dimension)
+    await tier.load({n: rows[n] for n in range(INLINE_ROWS, 16_000)}, _all_live)
+    assert not _is_inline(tier, dimension)
+    await tier.load({n: rows[n] for n in range(16_000, 17_000)}, _all_live)
+    assert len(tier) == 17_000
+    async with asyncio.timeout(60):
+        while not _is_inline(tier, dimension):
+            await asyncio.sleep(0)
+    (found,) = await tier.search(SCOPE, drawn[7], 1, 0.9)
+    assert found.handle == 7
+    tier.close()
+
+
+def _all_live(handles: Iterable[int]) -> list[bool]:
+    return [True for _ in handles]
 
 
 async def test_idle_scope_leaves_and_is_known_to_be_missing() -> None:
