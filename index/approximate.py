@@ -46,25 +46,35 @@ BITS = 4
 CODE_DIMENSIONS = 4  # numbers of a vector that share one code
 LIST_SAMPLE = 48  # training rows for each list: more barely helps
 CODE_SAMPLE = 256  # and for each of the 16 entries of a code book
-CALIBRATION_ROWS = 2_000
 ROUNDS = 8  # of k-means
 SEED = 7
 # An estimate is the similarity times how well codes keep a vector, give or take a normal
-# error. The shrinkage that 1 of 200 rows falls below, and four deviations: of 4,212 real
-# pairs at 0.75 or nearer none was lost.
-SHRINKAGE_QUANTILE = 0.005
+# error: four deviations. Of 4,212 real pairs at 0.75 or nearer none was lost.
 DEVIATIONS = 4.0
 
 
 class Calibration(NamedTuple):
-    """How far estimates stay behind similarities, and how far they scatter at right angles."""
+    """How far estimates stay behind similarities, and how far they scatter at right angles.
 
-    shrinkage: float
-    scatter: float
+    Of the row that is kept worst, and of every row that was added, not of a sample: rows of
+    a subject that came after the training are kept much worse, and none would be found.
+    """
+
+    shrinkage: float = 1.0
+    scatter: float = 0.0
 
     def least_estimate(self, floor: float) -> float:
         """What a row with similarity ≥ `floor` is estimated at, at least."""
         return self.shrinkage * floor - DEVIATIONS * self.scatter * math.sqrt(1 - floor * floor)
+
+    def covering(self, rows: Matrix, kept: Matrix) -> Calibration:
+        """This one, stretched to unit `rows` of which codes keep `kept`."""
+        if not len(rows):
+            return self
+        along = np.vecdot(rows, kept)
+        across = kept - along[:, None] * rows
+        scatter = math.sqrt(float(np.vecdot(across, across).mean()) / rows.shape[1])
+        return Calibration(min(self.shrinkage, float(along.min())), max(self.scatter, scatter))
 
 
 class InvertedFile:
@@ -100,9 +110,7 @@ class InvertedFile:
         index.cp.spherical = True
         with one_thread():
             index.train(rows)
-            coder: Any = index.pq
-            kept = coder.decode(coder.compute_codes(rows[:CALIBRATION_ROWS]))
-        return cls(index, _calibrated(rows[:CALIBRATION_ROWS], kept))
+        return cls(index, Calibration())
 
     def __len__(self) -> int:
         return int(self._index.ntotal)
@@ -161,8 +169,11 @@ class Draft:
 
     def add(self, labels: Rows, matrix: Matrix) -> None:
         """Put rows of `matrix`, float32 (n, dimension), under labels. O(n × lists × dimension)."""
+        rows, coder = _padded(matrix), self._index.pq
         with one_thread():
-            self._index.add_with_ids(_padded(matrix), labels)
+            self._index.add_with_ids(rows, labels)
+            kept = coder.decode(coder.compute_codes(rows))
+        self._calibration = self._calibration.covering(rows, kept)
 
     def remove(self, labels: Rows) -> None:
         """Take labels out, those that are there. O(rows)."""
@@ -234,11 +245,3 @@ def _padded(matrix: Matrix) -> Matrix:
     """Zeros behind each row, up to a whole number of codes: they change no product."""
     missing = -matrix.shape[1] % (2 * CODE_DIMENSIONS)
     return np.pad(matrix, ((0, 0), (0, missing))) if missing else np.ascontiguousarray(matrix)
-
-
-def _calibrated(rows: Matrix, kept: Matrix) -> Calibration:
-    """`kept` is what the codes keep of `rows`, which have unit length."""
-    along = np.vecdot(rows, kept)
-    across = kept - along[:, None] * rows
-    scatter = math.sqrt(float(np.vecdot(across, across).mean()) / rows.shape[1])
-    return Calibration(float(np.quantile(along, SHRINKAGE_QUANTILE)), scatter)
