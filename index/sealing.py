@@ -105,12 +105,13 @@ def _take_in(
     """
     planned = len(segments)
     is_new = segments.must_train()
-    sealed = segments.sealed or Sealed(segments.dimension)
-    with guard():
-        gone = sealed.take_dead() if reclaims or is_new else np.empty(0, np.int64)
-        kept = sealed.live_slots() if is_new else np.empty(0, np.int64)
-        slots = sealed.take(len(batch.ids))
+    sealed = Sealed(segments.dimension) if segments.sealed is None else segments.sealed
+    slots = np.empty(0, np.int64)
     try:
+        with guard():
+            gone = sealed.take_dead() if reclaims or is_new else np.empty(0, np.int64)
+            kept = sealed.live_slots() if is_new else np.empty(0, np.int64)
+            slots = sealed.take(len(batch.ids))
         draft = (
             _rebuilt(sealed, kept, [batch.matrix, *later], planned)
             if is_new
