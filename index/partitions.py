@@ -138,12 +138,12 @@ class Partitions:
 
     def _step(self, name: str, *, thorough: bool = False) -> bool:
         """Do one piece of compaction; False when there is none."""
-        from index.sealing import step  # noqa: PLC0415 - brings FAISS: small sidecars never pay
-
         with self._lock:
             segments = self._by_name.get(name)
-        if segments is None:
-            return False
+            if segments is None or not segments.needs_work(self._exact_below, thorough=thorough):
+                return False
+        from index.sealing import step  # noqa: PLC0415 - brings FAISS: small sidecars never pay
+
         guard = partial(self._holding, name, segments)
         return step(segments, guard, self._exact_below, thorough=thorough)
 
@@ -154,7 +154,10 @@ class Partitions:
             segments = self._by_name.get(name) or Segments(self._dimension)
             with self._counting(name, segments):
                 yield segments
-            needs_work = name in self._by_name and segments.needs_work(self._exact_below)
+            is_there = name in self._by_name
+            if is_there:
+                self._by_name.move_to_end(name)
+            needs_work = is_there and segments.needs_work(self._exact_below)
         if needs_work:
             self._compactor.call(name)
 
@@ -181,7 +184,6 @@ class Partitions:
         self._entries += len(segments) - entries
         if len(segments):
             self._by_name[name] = segments
-            self._by_name.move_to_end(name)
             self._bytes += segments.bytes - size
         else:
             self._forget(name)

@@ -109,7 +109,10 @@ class Segments:
         """Forget it in any segment but the growing one."""
         for segment in self.exact[:-1]:
             if id_ in segment:
-                return segment.remove(id_)
+                segment.remove(id_)
+                if not len(segment):  # or those who come and go would leave a long row of them
+                    self.exact.remove(segment)
+                return True
         return self.sealed is not None and self.sealed.remove(id_)
 
     def ids(self) -> Iterator[Id]:
@@ -155,10 +158,11 @@ class Segments:
         least, most = FULL_BESIDE_SEALED
         return min(most, max(least, len(self.sealed) // FULL_SHARE))
 
-    def needs_work(self, exact_below: int) -> bool:
+    def needs_work(self, exact_below: int, *, thorough: bool = False) -> bool:
         """Whether there is something to compact. O(segments)."""
         sparse = self.sealed is not None and self.sealed.is_sparse()
-        return sparse or self.is_due(exact_below) or self.is_small(exact_below)
+        due = self.is_due(exact_below) or (thorough and self.is_unfinished())
+        return sparse or due or self.is_small(exact_below)
 
     def is_due(self, exact_below: int) -> bool:
         """Whether rows wait to be sealed, or dead ones to be reclaimed."""
