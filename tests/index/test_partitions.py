@@ -1,16 +1,24 @@
 """Partitions never see each other, and exist only while they hold something."""
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from index.partitions import Partitions
 from index.protocol import Stats
 from index.vectors import unit_matrix
 
-DIMENSION = 8
-ONE_VECTOR = DIMENSION * 4
+DIMENSION = 32
+NOTHING = Stats(0, 0, 0, sealed=0, dead=0, compacting=False)
+
+
+def made(exact_below: int = 64) -> Partitions:
+    """No partitions, without caps."""
+    return Partitions(
+        DIMENSION, exact_below=exact_below, max_entries=None, max_bytes=None, on_evict=None
+    )
 
 
 def rows(count: int, seed: int = 0) -> np.ndarray:
@@ -20,7 +28,7 @@ def rows(count: int, seed: int = 0) -> np.ndarray:
 
 def test_a_search_sees_its_own_partition_only():
     """The same vector in another partition is not found, however near it is."""
-    partitions = Partitions(DIMENSION)
+    partitions = made()
     matrix = rows(2)
     partitions.put("a", ["mine"], matrix[:1])
     partitions.put("b", ["theirs"], matrix[1:])
@@ -29,7 +37,7 @@ def test_a_search_sees_its_own_partition_only():
 
 def test_one_id_may_stand_in_two_partitions():
     """Ids are named within a partition: removing one leaves its namesake."""
-    partitions = Partitions(DIMENSION)
+    partitions = made()
     partitions.put("a", ["x"], rows(1))
     partitions.put("b", ["x"], rows(1))
     assert partitions.remove("a", "x")
@@ -38,7 +46,7 @@ def test_one_id_may_stand_in_two_partitions():
 
 def test_a_crowded_partition_takes_no_place_in_anothers_results():
     """A thousand nearer vectors next door do not push out the only one here."""
-    partitions = Partitions(DIMENSION)
+    partitions = made()
     query = rows(1)
     partitions.put("loud", range(1000), np.repeat(query, 1000, axis=0))
     partitions.put("quiet", ["far"], -query)
@@ -47,100 +55,126 @@ def test_a_crowded_partition_takes_no_place_in_anothers_results():
 
 def test_a_partition_that_was_never_filled_is_empty_and_stays_unmade():
     """Looking at, or removing from, an unknown name creates nothing."""
-    partitions = Partitions(DIMENSION)
+    partitions = made()
     assert partitions.search("nowhere", rows(2), 1, -1.0) == [[], []]
     assert not partitions.remove("nowhere", "x")
     assert partitions.size("nowhere") == 0
-    assert partitions.stats() == Stats(entries=0, partitions=0, bytes=0)
+    assert partitions.stats() == NOTHING
 
 
 def test_an_emptied_partition_leaves_nothing_behind():
     """With its last entry a partition's memory goes too."""
-    partitions = Partitions(DIMENSION)
+    partitions = made()
     partitions.put("a", ["x", "y"], rows(2))
     partitions.remove("a", "x")
     partitions.remove("a", "y")
-    assert partitions.stats() == Stats(entries=0, partitions=0, bytes=0)
+    assert partitions.stats() == NOTHING
 
 
 def test_putting_nothing_makes_no_partition():
     """An empty batch is no entry."""
-    partitions = Partitions(DIMENSION)
+    partitions = made()
     partitions.put("a", [], rows(0))
     assert partitions.stats().partitions == 0
 
 
 def test_stats_are_the_sums_after_every_kind_of_change():
-    """The running sums stay true through adding, growing, replacing, removing and dropping."""
-    partitions = Partitions(DIMENSION)
+    """Entries and partitions through adding, growing, replacing, removing and dropping."""
+    partitions = made()
     partitions.put("a", range(10), rows(10))
     partitions.put("b", ["x"], rows(1))
-    partitions.put("a", [10], rows(1, seed=1))  # grows to 20 rows
-    partitions.put("a", [3], rows(1, seed=2))  # replaces
-    assert partitions.stats() == Stats(entries=12, partitions=2, bytes=21 * ONE_VECTOR)
+    partitions.put("a", [10], rows(1, seed=1))
+    partitions.put("a", [3], rows(1, seed=2))
+    partitions.remove("a", 4)
+    stats = partitions.stats()
+    assert (stats.entries, stats.partitions, stats.sealed, stats.dead) == (11, 2, 0, 0)
+    assert partitions.drop("a") == 10
+    stats = partitions.stats()
+    assert (stats.entries, stats.partitions) == (1, 1)
+
+
+def test_memory_is_counted_alike_on_whatever_way_entries_came():
+    """The running sum of bytes is what the same partitions take that were filled at once."""
+    winding, straight = made(), made()
+    for start in range(0, 400, 50):
+        winding.put("a", range(start, start + 50), rows(50, seed=start))
+        winding.put("b", range(start, start + 50), rows(50, seed=start))
+        winding.compact()
+        for id_ in range(start, start + 50, 2):
+            winding.remove("a", id_)
+    winding.drop("b")
+    winding.compact()
+    straight.put("a", range(1, 400, 2), rows(200))
+    straight.compact()
+    assert winding.stats().sealed == straight.stats().sealed == 200
+    assert winding.stats().bytes == pytest.approx(straight.stats().bytes, rel=0.05)
+
+
+def test_an_emptied_large_partition_leaves_nothing_behind():
+    """What was sealed, compacted and removed takes no byte of the sums with it."""
+    partitions = made()
+    partitions.put("a", range(300), rows(300))
     partitions.compact()
-    assert partitions.stats() == Stats(entries=12, partitions=2, bytes=12 * ONE_VECTOR)
-    assert partitions.drop("a") == 11
-    assert partitions.stats() == Stats(entries=1, partitions=1, bytes=ONE_VECTOR)
+    for id_ in range(300):
+        if id_ % 100 == 99:
+            partitions.compact()
+        partitions.remove("a", id_)
+    partitions.compact()
+    assert replace(partitions.stats(), compacting=False) == NOTHING
+
+
+def test_stats_tell_how_far_compaction_has_come():
+    """Sealed entries and dead rows, of the large partitions that there are."""
+    partitions = made()
+    partitions.put("small", range(64), rows(64))
+    partitions.put("a", range(300), rows(300))
+    partitions.compact()
+    for id_ in range(10):
+        partitions.remove("a", id_)
+    partitions.put("a", ["new"], rows(1, seed=1))
+    stats = partitions.stats()
+    assert (stats.entries, stats.sealed, stats.dead) == (355, 290, 10)
+    partitions.drop("a")
+    stats = partitions.stats()
+    assert (stats.entries, stats.sealed, stats.dead) == (64, 0, 0)
+
+
+def test_a_partition_is_exact_up_to_its_size_and_again_when_little_is_left():
+    """One entry more is sealed; at half as many all are compared again."""
+    partitions = made(exact_below=100)
+    partitions.put("a", range(100), rows(100))
+    partitions.compact()
+    assert partitions.is_exact("a")
+    partitions.put("a", [100], rows(1, seed=1))
+    partitions.compact()
+    assert not partitions.is_exact("a")
+    for id_ in range(50):
+        partitions.remove("a", id_)
+    partitions.compact()
+    assert not partitions.is_exact("a")
+    partitions.remove("a", 50)
+    partitions.compact()
+    assert partitions.is_exact("a")
+    assert partitions.size("a") == 50
 
 
 def test_dropping_an_unknown_partition_forgets_nothing():
     """Dropping says how many entries went: none."""
-    assert Partitions(DIMENSION).drop("nowhere") == 0
+    assert made().drop("nowhere") == 0
 
 
 def test_an_emptied_partition_filled_again_holds_only_the_new():
     """A name that comes back remembers nothing."""
-    partitions = Partitions(DIMENSION)
+    partitions = made()
     partitions.put("a", ["old"], rows(1))
     partitions.drop("a")
     partitions.put("a", ["new"], rows(1))
     assert [m.id for m in partitions.search("a", rows(1), 10, -1.0)[0]] == ["new"]
 
 
-def wrong_answers(partitions: Partitions, queries: np.ndarray, truth: np.ndarray) -> list:
-    """Search 40 times; the answers that name a row twice or score it as another."""
-    wrong = []
-    for _ in range(40):
-        for query, found in enumerate(partitions.search("a", queries, 400, -1.0)):
-            ids = [match.id for match in found]
-            scores = [match.similarity for match in found]
-            if len(set(ids)) < len(ids) or not np.allclose(scores, truth[ids, query], atol=1e-5):
-                wrong.append(found)
-    return wrong
-
-
-def test_no_search_ever_sees_a_torn_or_misnamed_row():
-    """Under a writer that removes, moves and replaces rows, each match is one that was stored.
-
-    An id is only ever stored with one vector, so its similarity to a query has
-    one value; a row half overwritten, or read under another row's id, has another.
-    """
-    matrix = rows(400)
-    queries = matrix[:16]
-    partitions = Partitions(DIMENSION)
-    partitions.put("a", range(400), matrix)
-    random = np.random.default_rng(4)
-    with ThreadPoolExecutor(2) as pool:
-        readers = [
-            pool.submit(wrong_answers, partitions, queries, matrix @ queries.T) for _ in "ab"
-        ]
-        while not all(reader.done() for reader in readers):
-            gone = random.choice(400, size=random.integers(1, 390), replace=False).tolist()
-            for row in gone:
-                partitions.remove("a", row)
-            half = len(gone) // 2
-            partitions.put("a", gone[:half], matrix[gone[:half]])
-            for row in gone[half:]:
-                partitions.put("a", [row], matrix[row : row + 1])
-            partitions.compact()
-    assert [reader.result() for reader in readers] == [[], []]
-    assert partitions.size("a") == 400
-
-
 def test_a_search_that_runs_delays_no_change():
     """The lock is free while a search computes."""
-    partitions = Partitions(DIMENSION)
+    partitions = made()
     partitions.put("a", range(100), rows(100))
 
     class Queries(list):

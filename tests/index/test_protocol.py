@@ -30,6 +30,6 @@ def test_a_match_unpacks_into_id_and_similarity():
 def test_stats_can_not_be_changed():
     """A snapshot that someone holds stays what it was."""
     stats = VectorIndex(dimension=2).stats()
-    assert stats == Stats(entries=0, partitions=0, bytes=0)
+    assert stats == Stats(0, 0, 0, sealed=0, dead=0, compacting=False)
     with pytest.raises(AttributeError):
         stats.entries = 1
