@@ -35,12 +35,12 @@ Vector = NDArray[np.float32]
 TURN_ROWS = 500  # 3 ms of the index's lock, 1 ms of the loop
 INLINE_ROWS = 5_000  # searched in about 300 µs, what a hop to a thread costs
 SLOT_BYTES = 16
-SCOPE_BYTES = 400  # measured: its name, its place in the dicts here
-# What a vector takes beside its numbers, and what a sealed one takes a number: about. A
-# matrix has spare rows besides, and dead ones for a while; the index counts those.
-ROW_BYTES = 200
+SCOPE_BYTES = 280  # measured: its name, its place in the dicts here
+# What a vector takes beside its numbers, each of which takes 4 bytes, or 1¾ once it is sealed:
+# rather too little, so that no entry is evicted for what goes by itself.
+ROW_BYTES = 180
+SEALED_ROW_BYTES = 170
 PARTITION_BYTES = 600
-SEALED_BYTES_A_NUMBER = 2.5
 
 
 class Near(NamedTuple):
@@ -73,23 +73,25 @@ class SemanticTier:
     @property
     def memory_bytes(self) -> int:
         """Memory taken, about."""
-        own = self._rings.slots * SLOT_BYTES + len(self._rings) * SCOPE_BYTES
-        return own + self._index.stats().bytes
+        return self._own_bytes + self._index.stats().bytes
 
     @property
     def live_bytes(self) -> int:
         """What of it goes with the entries: spare and dead rows come and go by themselves."""
-        stats = self._index.stats()
-        own = self._rings.slots * SLOT_BYTES + len(self._rings) * SCOPE_BYTES
-        exact = (stats.entries - stats.sealed) * 4 * self.dimension
-        sealed = int(stats.sealed * SEALED_BYTES_A_NUMBER * self.dimension)
-        rest = stats.entries * ROW_BYTES + stats.partitions * PARTITION_BYTES
-        return own + min(stats.bytes, exact + sealed + rest)
+        stats, dimension = self._index.stats(), self.dimension
+        exact = (stats.entries - stats.sealed) * (4 * dimension + ROW_BYTES)
+        sealed = stats.sealed * (7 * dimension // 4 + SEALED_ROW_BYTES)
+        live = exact + sealed + stats.partitions * PARTITION_BYTES
+        return self._own_bytes + min(stats.bytes, live)
+
+    @property
+    def _own_bytes(self) -> int:
+        return self._rings.slots * SLOT_BYTES + len(self._rings) * SCOPE_BYTES
 
     @property
     def bytes_at_most(self) -> int:
         """What one more vector takes in a scope of its own, about."""
-        return 4 * self.dimension + ROW_BYTES + PARTITION_BYTES + SCOPE_BYTES
+        return 4 * self.dimension + ROW_BYTES + PARTITION_BYTES + SCOPE_BYTES + 2 * SLOT_BYTES
 
     @property
     def partial_scopes(self) -> int:

@@ -8,7 +8,7 @@ import pytest
 from sidecar.cache import statements
 from sidecar.cache.commands import Save
 from sidecar.cache.database import open_writer, set_aside
-from sidecar.cache.reader import Flaw, Reader
+from sidecar.cache.reader import Flaw, Owner, Reader
 from sidecar.cache.slots import Listed, Place
 from tests.cache.making import NOW, entry, vector
 
@@ -90,6 +90,29 @@ def test_vectors_come_in_chunks(connection: sqlite3.Connection, reader: Reader) 
     second = reader.vectors(first.last, 7, "mini", 4, 0)
     assert [row.row for row in first.rows + second.rows] == [1, 2, 3, 4, 5, 6]
     assert reader.vectors(7, 100, "mini", 4, 0).rows == []
+
+
+def test_vectors_are_read_by_their_rows(connection: sqlite3.Connection, reader: Reader) -> None:
+    """Those of one model that are there come in order, damage is named, the rest is left out."""
+    saves = [Save(row, entry(row), b"abcd", 10) for row in range(2, 8)]
+    statements.commit(connection, saves, "mini")
+    statements.commit(connection, [Save(8, entry(8), b"abcd", 10)], "other")
+    connection.execute("UPDATE vectors SET vector = x'00' WHERE row = 5")
+    chunk = reader.vectors_at([8, 7, 99, 5, 3], "mini", 0)
+    assert ([row.row for row in chunk.rows], chunk.damaged, chunk.ok) == ([3, 7], [5], True)
+
+
+def test_owners_are_read_without_their_vectors(
+    connection: sqlite3.Connection, reader: Reader
+) -> None:
+    """Whose the vectors are is told in parts, within one model; impossible ones are left out."""
+    saves = [Save(row, entry(row), b"abcd", 10) for row in range(2, 8)]
+    statements.commit(connection, saves, "mini")
+    statements.commit(connection, [Save(8, entry(8), b"abcd", 10)], "other")
+    connection.execute("UPDATE vectors SET scope = 'text' WHERE row = 4")
+    first = reader.owners(1, 100, "mini", 3, 0)
+    assert first == [Owner(row, entry(row).key, entry(row).scope) for row in (2, 3, 5)]
+    assert [each.row for each in reader.owners(5, 7, "mini", 3, 0)] == [6]
 
 
 def test_damaged_vector_is_named(connection: sqlite3.Connection, reader: Reader) -> None:

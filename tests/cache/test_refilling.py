@@ -194,7 +194,9 @@ async def test_scope_that_lost_all_while_it_was_read_is_forgotten() -> None:
         made.remove(2)
         await made.end()
         assert (len(made.semantic), made.semantic.partial_scopes) == (0, 0)
+        made.semantic.add(made.enlist(9), digest("other"), vector(9))
         assert made.semantic.evict_idle() is False
+        assert made.semantic.partial_scopes == 0
 
 
 async def test_large_scope_is_read_in_steps() -> None:
@@ -261,3 +263,16 @@ async def test_scope_that_is_being_read_stays_in_memory() -> None:
         assert [made.semantic.evict_idle() for _ in range(3)] == [True, False, False]
         await made.end()
         assert await made.finds(1)
+
+
+async def test_scope_that_came_back_may_leave_again() -> None:
+    """Once it is whole it is idle like any other, and comes back as often as it is asked for."""
+    async with idle(2) as made:
+        made.store.let.set()
+        made.semantic.add(made.enlist(50), digest("other"), vector(50))
+        for turn in range(1, 4):
+            await made.refills.wait(S)
+            assert (await made.finds(1), made.refills.done) == (True, turn)
+            await made.semantic.search(digest("other"), vector(50), 1, 0.0)
+            assert made.semantic.evict_idle()
+            assert made.semantic.is_partial(S)

@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 
 from sidecar.cache.eviction import Caps, EvictionReason
@@ -13,12 +15,16 @@ from tests.cache.making import DIMENSION, NOW, digest, entry, noise, vector
 class Shelves:
     """A shelf over memory alone, with what it stands on."""
 
-    def __init__(self, **caps: int) -> None:
+    def __init__(self, dimension: int = DIMENSION, **caps: int) -> None:
         self.told: list[Event] = []
         self.exact = ExactTier()
-        self.semantic = SemanticTier(DIMENSION)
+        self.semantic = SemanticTier(dimension)
+        self.shelf = self.under(**caps)
+
+    def under(self, **caps: int) -> Shelf:
+        """A shelf over the same tiers, with these caps."""
         observers = Observers(self.told.append)
-        self.shelf = Shelf(self.exact, self.semantic, NoStore(), Caps(**caps), observers)
+        return Shelf(self.exact, self.semantic, NoStore(), Caps(**caps), observers)
 
 
 def test_entry_is_in_every_tier() -> None:
@@ -145,6 +151,26 @@ def test_nothing_leaves_once_the_disk_is_lost() -> None:
     made.shelf.lose_disk()
     assert not made.semantic.evict_idle()
     assert len(made.semantic) == 5
+
+
+async def test_dead_rows_of_the_index_cost_no_entries() -> None:
+    """What the index will reclaim by itself is memory, but no reason to evict."""
+    made = Shelves(dimension=64)
+    for word in range(16_500):
+        made.shelf.put(entry(word), vector(word, 64))
+    async with asyncio.timeout(60):
+        while made.semantic.memory_bytes > 16_500 * 350:  # until they are sealed
+            await asyncio.sleep(0)
+    before = made.semantic.memory_bytes
+    made.shelf.drop(range(300), EvictionReason.PURGED)
+    assert made.semantic.memory_bytes > before - 300 * 64
+    cap = made.shelf.memory_bytes - 300 * 64
+    tight = made.under(max_memory_bytes=cap)
+    tight.enforce_caps()
+    assert tight.memory_bytes > cap
+    assert len(made.exact) == 16_200
+    made.under(max_memory_bytes=cap // 2).enforce_caps()
+    assert len(made.exact) < 16_200
 
 
 def test_room_is_what_is_left_of_memory() -> None:

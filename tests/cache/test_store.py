@@ -163,3 +163,5 @@ async def test_every_store_says_what_it_misses(store: EntryStore) -> None:
     """There is no entry where none was put, and no vector."""
     assert await store.read([Place(1, entry().key)]) == [Flaw.MISSING]
     assert (await store.vectors(0, 9, 10)).rows == []
+    assert (await store.vectors_at([1, 2])).rows == []
+    assert await store.owners(0, 9, 10) == []

@@ -154,3 +154,16 @@ async def test_freed_pages_leave_the_file(path: Path) -> None:
             store.drop(row, 0)
         await store.flush()
     assert _size(path) < full / 2
+
+
+async def test_vectors_of_a_broken_file_are_not_taken_for_none(path: Path) -> None:
+    """That vectors can't be read is told apart from that there are none."""
+    async with open_store(path) as (store, _):
+        for row in range(1, 200):
+            store.save(save(row))
+        await store.flush()
+    async with open_store(path) as (store, _):
+        break_file(path)
+        assert not (await store.vectors(0, 300, 1000)).ok
+        assert not (await store.vectors_at([5])).ok
+        assert await store.owners(0, 300, 1000) == []
