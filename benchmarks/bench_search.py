@@ -51,13 +51,14 @@ def main() -> int:
     say(f"vectors for {sizes[-1]:,}")
     corpus = open_corpus(options.data, max(sizes[-1] + SPARE_ROWS, PARTITIONS), options.seed)
     run = Run(command(options), options.seed, now(), machine(), HELD_OUT)
+    measure_partitions(run, corpus)
     say("the truth by brute force")
     for size, truth in truths(corpus, sizes).items():
         run.near[size] = int(truth.near.sum())
         measure_size(run, corpus, size, truth, options.peers_to)
-    measure_partitions(run, corpus)
+        # After every size: the last ones take longest, and a run may be cut short.
+        keep(run, options.out or (RESULTS if options.full else CACHE / "search"))
     print(report(run))
-    keep(run, options.out or (RESULTS if options.full else CACHE / "search"))
     return 1 if any(verdict.met is False for verdict in verdicts(run)) else 0
 
 
@@ -157,7 +158,7 @@ def keep(run: Run, folder: Path) -> None:
     """Write it down, with a picture where there is something to draw one."""
     write(run, folder)
     if find_spec("matplotlib") is None:
-        print("no plot: matplotlib is not installed")
+        say("no plot: matplotlib is not installed")
         return
     from benchmarks.search_plot import plot  # noqa: PLC0415 - no run fails for want of a picture
 

@@ -145,7 +145,8 @@ def _sustained(run: Run) -> Verdict:
 
 
 def _partitions(run: Run) -> Iterator[Verdict]:
-    told = run.partitions
+    if not (told := run.partitions):
+        return
     at, over = f"{told['partitions']:,} partitions of one: ", told["memory_over_raw"]
     yield Verdict(
         at + "memory over the raw vectors'", f"≤ {MEMORY_OVER_RAW:g} ×", f"{over:.2f} ×",
