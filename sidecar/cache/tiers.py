@@ -190,10 +190,9 @@ class Cache:
     async def close(self) -> None:
         """Commit what is queued, end the threads. Durability doesn't depend on it."""
         self._is_open = False
-        await self._loader.close()
         if self._sweeping is not None:
             self._sweeping.cancel()
-            await asyncio.gather(self._sweeping, return_exceptions=True)
+        await self._loader.close()
         await self._store.close()
         self._semantic.close()
 
