@@ -4,7 +4,7 @@
 
 Real questions of the labelled data, which is no part of this repository, embedded by the
 shipped model; larger sizes add vectors made beside real ones. Without --full it ends at
-100,000 and takes minutes; with it, at a million, and takes most of an hour. Only a full
+100,000 and takes six minutes; with it, at a million, and takes twenty. Only a full
 run writes benchmarks/results, unless --out says where.
 """
 
