@@ -33,7 +33,7 @@ class Halfway:
     def begin_step(self, stops_at: int = TO_ENTER) -> None:
         """Start a thorough step in a thread, and come back when it has stopped halfway."""
         self._stops_at, self._held = stops_at, 0
-        self._thread = Thread(target=self._step, daemon=True)
+        self._thread = Thread(target=self.step, daemon=True)
         self._thread.start()
         assert self._stopped.wait(DEADLINE_S)
 
@@ -48,10 +48,11 @@ class Halfway:
     def compact(self) -> None:
         """Leave nothing to do."""
         self.end_step()
-        while self._step():
+        while self.step():
             pass
 
-    def _step(self) -> bool:
+    def step(self) -> bool:
+        """Do one thorough step; False when there is nothing to do."""
         return step(self.segments, self._guard, EXACT_BELOW, thorough=True)
 
     @contextmanager

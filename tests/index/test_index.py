@@ -260,3 +260,23 @@ def test_leaving_the_with_block_closes():
         vectors.add("a", [1.0, 0.0])
     with pytest.raises(VectorIndexError):
         vectors.stats()
+
+
+@pytest.mark.parametrize(
+    ("dimension", "is_exact"), [(3, True), (31, True), (32, False), (33, False)]
+)
+def test_short_vectors_are_never_sealed(dimension, is_exact):
+    """Comparing them is cheap, and codes would tell too little of them."""
+    matrix = np.random.default_rng(0).standard_normal((200, dimension))
+    vectors = VectorIndex(dimension, exact_below=64)
+    vectors.add_many(range(200), matrix)
+    vectors.compact()
+    assert vectors.is_exact() == is_exact
+    assert [found[0].id for found in vectors.search_many(matrix)] == list(range(200))
+
+
+def test_an_empty_batch_changes_nothing(vectors):
+    """Nothing to add and nothing to ask is no mistake."""
+    vectors.add_many([], np.empty((0, 3)))
+    assert vectors.search_many(np.empty((0, 3))) == []
+    assert len(vectors) == 3

@@ -146,6 +146,23 @@ def test_memory_of_what_was_removed_goes_back():
     assert found_alone(partition, LARGE[rows]) == [[id_] for id_ in ids]
 
 
+def test_changes_while_rows_are_moved_count():
+    """What is removed or replaced meanwhile does not come back at its new place."""
+    partition, first = sealed_partition(LARGE), 2 * BLOCK_ROWS + 5000
+    for id_ in range(first):
+        partition.remove(id_)
+    assert partition.step()
+    assert partition.segments.sealed.dead == 0
+    partition.begin_step()
+    for id_ in range(first, first + 50):
+        partition.remove(id_)
+    partition.add_many(range(first + 50, first + 100), LARGE[:50])
+    partition.compact()
+    assert found_alone(partition, LARGE[first : first + 100]) == [[]] * 100
+    assert found_alone(partition, LARGE[:50]) == each(first + 50, first + 100)
+    assert partition.size() == len(LARGE) - first - 50
+
+
 def test_rows_are_not_moved_where_they_are_still_read():
     """Slots are short while an old view is open; the step says that nothing can be done."""
     partition = sealed_partition(LARGE)
@@ -201,3 +218,14 @@ def test_a_failed_step_leaves_no_dead_row_to_be_found(unusable):
         partition.compact()
     partition.remove(ROWS + 1)
     assert set(ids_of(partition.search(MATRIX[0], 9, 0.97))) == {0, ROWS + 2}
+
+
+def test_a_failed_step_holds_no_dead_row_back(unusable):
+    """It reads no longer: what is removed from exact segments is reclaimed at once."""
+    partition = exact_partition(MATRIX)
+    partition.add("bad", unusable)
+    with np.errstate(all="raise"), pytest.raises(RuntimeError):
+        partition.compact()
+    for id_ in range(100):
+        partition.remove(id_)
+    assert partition.segments.exact_rows == partition.size() == ROWS - 99

@@ -75,8 +75,8 @@ def test_removal_reaches_every_segment(three):
 def test_no_empty_segments_pile_up():
     """Entries that come and go for ever leave no more segments than they need."""
     segments = Segments(DIMENSION)
-    batch = FULL_ROWS // 2
-    for turn in range(12):
+    batch = FULL_ROWS
+    for turn in range(6):
         first = turn * batch
         segments.put(range(first, first + batch), MATRIX[:batch])
         for id_ in range(first - batch, first):

@@ -132,3 +132,14 @@ def test_the_dead_do_not_crowd_out_the_last_of_their_kind(crowded):
     assert set(ids_of(partition.search(query, 2, 0.75))) == {0, 3399}
     found = partition.search(query, 100, 0.75)
     assert set(ids_of(found)) == {*np.flatnonzero(is_near), 3399}
+
+
+def test_the_dead_do_not_crowd_out_those_left_among_them(crowded):
+    """One of ten lives: a shortlist that has some of them is no reason to stop."""
+    partition, query, _ = crowded
+    kept = range(3000, 3400, 10)
+    for id_ in range(3000, 3400):
+        if id_ not in kept:
+            partition.remove(id_)
+    found = partition.search(query, len(kept) + 1, 0.75)
+    assert set(ids_of(found)) == {0, *kept}
