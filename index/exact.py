@@ -93,8 +93,8 @@ class View(NamedTuple):
             live = ~np.isin(rows, self.dead)
             rows, scores = rows[live], scores[live]
         if len(rows) > k:
-            # All that tie with the k-th stay until ids have decided.
-            kept = scores >= np.partition(scores, -k)[-k]
+            # All that tie with the k-th stay until ids have decided; beyond 1 is rounding.
+            kept = scores >= min(1.0, np.partition(scores, -k)[-k])
             rows, scores = rows[kept], scores[kept]
         return ranked([self.ids[row] for row in rows.tolist()], scores.tolist(), k)
 

@@ -10,12 +10,13 @@ from index.protocol import Id, Match
 def ranked(ids: Sequence[Id], scores: Sequence[float], k: int) -> list[Match]:
     """The `k` best of ids with their scores, which are clipped to [-1, 1]."""
     found = [
-        # The second part keeps str and int from being compared with each other.
-        (-score, isinstance(id_, str), id_)
+        # Clipped first: what is reported as equal is a tie. The second part keeps str and
+        # int from being compared with each other.
+        (-min(1.0, max(-1.0, score)), isinstance(id_, str), id_)
         for id_, score in zip(ids, scores, strict=True)
     ]
     found.sort()
-    return [Match(id_, min(1.0, max(-1.0, -negated))) for negated, _, id_ in found[:k]]
+    return [Match(id_, -negated) for negated, _, id_ in found[:k]]
 
 
 def merged(parts: Iterable[list[Match]], k: int) -> list[Match]:
