@@ -58,6 +58,23 @@ def test_ties_are_kept_until_ids_have_decided():
     assert [match.id for match in nearest(index, rows(1)[0], k=4)] == [1, 2, 3, 4]
 
 
+def test_rounding_beyond_one_decides_nothing():
+    """Vectors that can't be told apart are a tie, also where one's product is a bit larger."""
+    random = np.random.default_rng(0)
+    pairs = 0
+    while pairs < 20:
+        (vector,) = unit_matrix(random.standard_normal((1, DIMENSION)), DIMENSION)
+        other = vector.copy()
+        other[0] = np.nextafter(other[0], np.sign(other[0]) * np.float32(2))
+        if not np.vecdot(other, vector) > np.vecdot(vector, vector) >= 1:
+            continue
+        pairs += 1
+        index = ExactIndex(DIMENSION)
+        index.put(["b", "a"], np.stack([other, vector]))
+        for k in (1, 2):
+            assert [match.id for match in nearest(index, vector, k)] == ["a", "b"][:k]
+
+
 def test_a_view_keeps_what_it_saw_while_rows_are_removed_and_added():
     """A search sees the moment it began: later changes, row moves included, do not reach it."""
     matrix, later = rows(8), rows(8, seed=9)

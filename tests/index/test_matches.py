@@ -20,6 +20,12 @@ def test_a_similarity_is_never_beyond_one():
     assert ranked([1, 2], [1.0000001, -1.0000001], 2) == [Match(1, 1.0), Match(2, -1.0)]
 
 
+def test_what_is_reported_as_equal_is_a_tie():
+    """How far rounding took them beyond 1 does not decide."""
+    found = ranked(["c", "b", "a"], [1.0000003, 1.0000001, 1.0], 2)
+    assert found == [Match("a", 1.0), Match("b", 1.0)]
+
+
 def test_several_lists_become_one():
     """The best of all, in order, ties by id whichever list they come from."""
     parts = [[Match("b", 0.9), Match("z", 0.5)], [], [Match("a", 0.9), Match("c", 0.7)]]
