@@ -44,16 +44,12 @@ class SealedView(NamedTuple):
 
     def nearest(self, query: Vector, k: int, floor: float) -> list[Match]:
         """Up to `k` live rows with similarity ≥ `floor`, best first, ties by id."""
-        return self.nearest_many(query[None, :], k, floor)[0]
+        count = max(SHORTLIST, SHORTLIST_EACH * k)
+        return self._best(query, self.file.shortlist(query, count, floor), count, k, floor)
 
     def nearest_many(self, queries: Matrix, k: int, floor: float) -> list[list[Match]]:
         """The same for each row of `queries`, unit float32 (m, dimension)."""
-        count = max(SHORTLIST, SHORTLIST_EACH * k)
-        listed = self.file.shortlist(queries, count, floor)
-        return [
-            self._best(query, slots, count, k, floor)
-            for query, slots in zip(queries, listed, strict=True)
-        ]
+        return [self.nearest(query, k, floor) for query in queries]
 
     def _best(self, query: Vector, slots: Rows, count: int, k: int, floor: float) -> list[Match]:
         if self.has_dead:
@@ -68,7 +64,8 @@ class SealedView(NamedTuple):
         live = slots[self.rows.died[slots] > self.time]
         while len(live) < len(slots) == count and len(live) < max(k, SHORTLIST // 2):
             count *= WIDEN
-            slots = self.file.shortlist(query[None, :], count, floor)[0]
+            # The lists that are looked at may be full of the dead.
+            slots = self.file.shortlist(query, count, floor, wide=True)
             live = slots[self.rows.died[slots] > self.time]
         return live
 

@@ -104,7 +104,7 @@ def _take_in(
     `later` are rows that come next: new lists are made to fit them too.
     """
     planned = len(segments)
-    is_new = segments.must_train()
+    is_new = segments.must_train() or segments.has_emptied_lists()
     sealed = Sealed(segments.dimension) if segments.sealed is None else segments.sealed
     slots = np.empty(0, np.int64)
     try:

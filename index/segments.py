@@ -27,6 +27,7 @@ FULL_SHARE = 256
 PARTITION_BYTES = 600  # of one without rows, its name and place in a dict included
 DEAD_SHARE = 16  # this fraction of the sealed rows may be dead before they are reclaimed
 DEAD_LEAST = 512
+EMPTIED_SHARE = 8  # of the rows: dead ones may all have been of a few lists
 RETRAIN_AT = 2  # times the rows that lists were made for
 
 
@@ -38,7 +39,7 @@ class SegmentsView(NamedTuple):
 
     def nearest_many(self, queries: Matrix, k: int, floor: float) -> list[list[Match]]:
         """For each row of `queries`: up to `k` live rows with similarity ≥ `floor`, best first."""
-        parts = [view.nearest_many(queries, k, floor) for _, view in self.exact if view.ids]
+        parts = [view.nearest_many(queries, k, floor) for _, view in self.exact]
         if self.sealed is not None:
             parts.append(self.sealed[1].nearest_many(queries, k, floor))
         if len(parts) == 1:
@@ -148,7 +149,7 @@ class Segments:
         """What is stored now, until `SegmentsView.close`."""
         sealed = self.sealed
         return SegmentsView(
-            [(segment, segment.open_view()) for segment in self.exact],
+            [(segment, segment.open_view()) for segment in self.exact if segment.rows],
             None if sealed is None else (sealed, sealed.open_view()),
         )
 
@@ -183,6 +184,11 @@ class Segments:
         """Whether so many sealed rows are dead that they are worth reclaiming."""
         sealed = self.sealed
         return sealed is not None and sealed.dead > max(DEAD_LEAST, len(sealed) // DEAD_SHARE)
+
+    def has_emptied_lists(self) -> bool:
+        """Whether so many are dead that lists may stand empty, and still be looked into."""
+        sealed = self.sealed
+        return sealed is not None and sealed.dead > len(sealed) // EMPTIED_SHARE
 
     def must_train(self) -> bool:
         """Whether the lists fit the rows no longer, or there are none."""

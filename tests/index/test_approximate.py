@@ -20,9 +20,14 @@ def made(matrix: np.ndarray = MATRIX, lists: int = 32) -> InvertedFile:
     return draft.finished()
 
 
+def shortlists(file: InvertedFile, queries: np.ndarray, count: int, floor: float) -> list:
+    """The shortlist of each query."""
+    return [file.shortlist(query, count, floor) for query in queries]
+
+
 def share_found(file: InvertedFile, queries: np.ndarray, labels: np.ndarray, floor: float) -> float:
     """How many of the queries list their label."""
-    listed = file.shortlist(queries, 64, floor)
+    listed = shortlists(file, queries, 64, floor)
     return float(np.mean([label in rows for label, rows in zip(labels, listed, strict=True)]))
 
 
@@ -42,21 +47,21 @@ def test_true_neighbours_are_listed(file):
     """Those at 0.75 or nearer, of queries that were never stored."""
     queries = np.concatenate([near(row, 2, seed, 0.05) for seed, row in enumerate(MATRIX[:100])])
     pairs = np.argwhere(queries @ MATRIX.T >= 0.75)
-    listed = file.shortlist(queries, 64, 0.75)
+    listed = shortlists(file, queries, 64, 0.75)
     assert len(pairs) > 200
     assert np.mean([row in listed[query] for query, row in pairs.tolist()]) >= 0.99
 
 
 def test_likelier_rows_stand_in_front(file):
     """The first is the right one, nearly always."""
-    firsts = [rows[0] for rows in file.shortlist(MATRIX, 64, 0.75)]
+    firsts = [rows[0] for rows in shortlists(file, MATRIX, 64, 0.75)]
     assert np.mean(np.array(firsts) == EVERY) >= 0.9
 
 
 def test_a_floor_leaves_out_what_is_far(file):
     """Fewer rows to score again, the higher it is."""
     counts = [
-        sum(len(rows) for rows in file.shortlist(MATRIX[:100], 500, floor))
+        sum(len(rows) for rows in shortlists(file, MATRIX[:100], 500, floor))
         for floor in (-1.0, 0.5, 0.9)
     ]
     assert counts[0] > counts[1] > counts[2]
@@ -66,7 +71,7 @@ def test_a_floor_leaves_out_what_is_far(file):
 def test_no_list_is_longer_than_asked_for_or_holds_fillers(file):
     """Up to so many labels, each one that was stored, each once."""
     for count in (1, 64, 2 * ROWS):
-        for rows in file.shortlist(MATRIX[:20], count, -1.0):
+        for rows in shortlists(file, MATRIX[:20], count, -1.0):
             assert 1 <= len(rows) <= count
             assert len(set(rows.tolist())) == len(rows)
             assert rows.min() >= 0
@@ -88,13 +93,13 @@ def test_rows_unlike_those_it_was_trained_with_are_found():
 
 def test_a_change_leaves_the_one_before_as_it_was(file):
     """Whoever searches it is not disturbed."""
-    before = file.shortlist(MATRIX[:50], 64, 0.5)
+    before = shortlists(file, MATRIX[:50], 64, 0.5)
     draft = file.copy()
     draft.remove(EVERY[::2])
     draft.add(np.arange(ROWS, ROWS + 500), clustered(500, DIMENSION, seed=2))
     changed = draft.finished()
     assert (len(file), len(changed)) == (ROWS, ROWS // 2 + 500)
-    after = file.shortlist(MATRIX[:50], 64, 0.5)
+    after = shortlists(file, MATRIX[:50], 64, 0.5)
     assert all(map(np.array_equal, before, after))
 
 
@@ -148,7 +153,10 @@ def test_any_dimension_is_coded(dimension):
 def test_an_empty_one_lists_nothing():
     """Trained, and nothing added yet."""
     file = InvertedFile.trained(MATRIX, 32)
-    assert (len(file), [len(rows) for rows in file.shortlist(MATRIX[:3], 64, -1.0)]) == (0, [0] * 3)
+    assert (len(file), [len(rows) for rows in shortlists(file, MATRIX[:3], 64, -1.0)]) == (
+        0,
+        [0] * 3,
+    )
 
 
 def test_memory_is_counted_by_the_row(file):
@@ -173,7 +181,7 @@ def three_threads():
     [
         lambda file: best_rows(MATRIX, MATRIX[:9], 4),
         lambda file: InvertedFile.trained(MATRIX, 8),
-        lambda file: file.shortlist(MATRIX[:9], 4, 0.5),
+        lambda file: shortlists(file, MATRIX[:9], 4, 0.5),
         lambda file: file.copy().add(EVERY[:9], MATRIX[:9]),
         lambda file: file.copy().remove(EVERY[:9]),
     ],

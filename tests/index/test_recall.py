@@ -211,3 +211,24 @@ def test_a_subject_that_comes_later_is_found():
     index.compact()
     found = index.search_many(later, 1, 0.9)
     assert np.mean([bool(each) and each[0].id == n + COUNT for n, each in enumerate(found)]) >= 0.99
+
+
+def test_what_a_removed_crowd_stood_in_front_of_is_found():
+    """Thousands of dead near the query, and the lists they filled, hide no living neighbour."""
+    matrix, crowd = (
+        clustered(6000, DIMENSION),
+        near(clustered(6000, DIMENSION)[0], 4000, apart=0.005),
+    )
+    with VectorIndex(DIMENSION, exact_below=64) as vectors:
+        vectors.add_many(range(6000), matrix)
+        vectors.add_many(range(10_000, 14_000), crowd)
+        vectors.compact()
+        neighbours = [
+            match.id for match in vectors.search(matrix[0], 4200, 0.75) if match.id < 6000
+        ]
+        for id_ in range(10_000, 14_000):
+            vectors.remove(id_)
+        assert {match.id for match in vectors.search(matrix[0], 6, 0.75)} >= set(neighbours)
+        vectors.compact()
+        assert {match.id for match in vectors.search(matrix[0], 6, 0.75)} >= set(neighbours)
+        assert len(neighbours) == 6
