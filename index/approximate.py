@@ -86,6 +86,8 @@ class InvertedFile:
         self._calibration = calibration
         self._probes = min(PROBES, int(index.nlist))
         self._desks = local()
+        sizes = (index.invlists.list_size(number) for number in range(index.nlist))
+        self.empty_lists = sum(size == 0 for size in sizes)
 
     @classmethod
     def trained(cls, sample: Matrix, lists: int) -> InvertedFile:

@@ -104,7 +104,7 @@ def _take_in(
     `later` are rows that come next: new lists are made to fit them too.
     """
     planned = len(segments)
-    is_new = segments.must_train() or segments.has_emptied_lists()
+    is_new = segments.must_train()
     sealed = Sealed(segments.dimension) if segments.sealed is None else segments.sealed
     slots = np.empty(0, np.int64)
     try:
@@ -126,7 +126,8 @@ def _take_in(
         raise
     with guard():
         sealed.publish(draft.finished(), slots, batch.ids, batch.live())
-        sealed.trained_for = planned if is_new else sealed.trained_for
+        if is_new:
+            sealed.trained_for, sealed.empty_lists = planned, sealed.file.empty_lists
         segments.seal(sealed, batch.sources)
     _outlive_readers(sealed, guard)
 

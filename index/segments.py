@@ -27,7 +27,7 @@ FULL_SHARE = 256
 PARTITION_BYTES = 600  # of one without rows, its name and place in a dict included
 DEAD_SHARE = 16  # this fraction of the sealed rows may be dead before they are reclaimed
 DEAD_LEAST = 512
-EMPTIED_SHARE = 8  # of the rows: dead ones may all have been of a few lists
+EMPTIED_LISTS = 8  # looked into in vain: a quarter of what a search looks into
 RETRAIN_AT = 2  # times the rows that lists were made for
 
 
@@ -169,7 +169,7 @@ class Segments:
         """Whether rows wait to be sealed, or dead ones to be reclaimed."""
         if self.sealed is None:
             return len(self) > exact_below
-        return len(self.exact) > 1 or self.is_littered()
+        return len(self.exact) > 1 or self.is_littered() or self.must_train()
 
     def is_small(self, exact_below: int) -> bool:
         """Whether what was sealed is better searched exactly. Half, so that it lasts."""
@@ -185,11 +185,11 @@ class Segments:
         sealed = self.sealed
         return sealed is not None and sealed.dead > max(DEAD_LEAST, len(sealed) // DEAD_SHARE)
 
-    def has_emptied_lists(self) -> bool:
-        """Whether so many are dead that lists may stand empty, and still be looked into."""
-        sealed = self.sealed
-        return sealed is not None and sealed.dead > len(sealed) // EMPTIED_SHARE
-
     def must_train(self) -> bool:
         """Whether the lists fit the rows no longer, or there are none."""
-        return self.sealed is None or len(self) > RETRAIN_AT * self.sealed.trained_for
+        sealed = self.sealed
+        return (
+            sealed is None
+            or len(self) > RETRAIN_AT * sealed.trained_for
+            or sealed.file.empty_lists > sealed.empty_lists + EMPTIED_LISTS
+        )
