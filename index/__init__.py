@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Self
 
@@ -202,6 +203,14 @@ class VectorIndex:
         by itself, a little later. O(all vectors) at worst.
         """
         self._require_open().compact()
+
+    def filling(self) -> AbstractContextManager[None]:
+        """Around many additions at once: `with index.filling(): …`.
+
+        Compaction waits for the end of the block. All is searchable meanwhile, exactly and
+        sooner than if two threads fought for the interpreter; memory is what exact vectors take.
+        """
+        return self._require_open().filling()
 
     def stats(self) -> Stats:
         """Entries, partitions, memory, and how far compaction has come. O(large partitions)."""

@@ -10,7 +10,8 @@ compact. The thread ends with the error and a later change tries again.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from threading import Lock, Thread, current_thread
 
 from index.memory import trim
@@ -26,6 +27,19 @@ class Compactor:
         self._at_work = Lock()  # held for a step
         self._thread: Thread | None = None
         self._is_closed = False
+        self._holds = 0
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Begin no step within the block; what is to be done is done after it."""
+        with self._guard:
+            self._holds += 1
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._holds -= 1
+                self._start_locked()
 
     def is_running(self) -> bool:
         """Whether the thread is at work."""
@@ -38,9 +52,12 @@ class Compactor:
             if self._is_closed:
                 return
             self._names[name] = None
-            if self._thread is None:
-                self._thread = Thread(target=self._run, name="index-compaction", daemon=True)
-                self._thread.start()
+            self._start_locked()
+
+    def _start_locked(self) -> None:
+        if self._names and not self._holds and self._thread is None:
+            self._thread = Thread(target=self._run, name="index-compaction", daemon=True)
+            self._thread.start()
 
     def finish(self, name: str, step: Callable[[str], bool]) -> None:
         """Do `step` here and now until nothing is left."""
@@ -74,7 +91,7 @@ class Compactor:
 
     def _next(self) -> str | None:
         with self._guard:
-            if not self._names:
+            if self._holds or not self._names:
                 self._thread = None  # whoever calls from now on starts another
                 return None
             name = next(iter(self._names))

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from threading import Lock
 
@@ -102,6 +102,10 @@ class Partitions:
             self._compactor.finish(name, partial(self._step, thorough=True))
             with self._changing(name) as segments:
                 segments.trim()
+
+    def filling(self) -> AbstractContextManager[None]:
+        """Compaction begins nothing within the block."""
+        return self._compactor.held()
 
     def size(self, name: str) -> int:
         """Entries in one partition."""

@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterator, Callable
 
 import pytest
+from hypothesis import settings
 
 from sidecar.clock import ManualClock
 from sidecar.domain import CacheControls, Call, Caller, ChatRequest, Endpoint, Message, Role, Text
@@ -14,6 +15,10 @@ from sidecar.singleflight import Flights
 from sidecar.tasks import Tasks
 from sidecar.trail import Trail
 from tests.flying import Job
+
+# How long an example takes says nothing about it where others use the machine too.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture

@@ -38,21 +38,32 @@ class Loading(NamedTuple):
 
 async def fill(on: Loading, below: int) -> None:
     """Index all stored vectors of rows below a limit, or as many as there is room for."""
-    after = 0
+    with on.semantic.filling():
+        reached = await _fill_from(on, 0, below)
+    while reached is not None:
+        # Sealed, vectors take half of the memory.
+        await on.semantic.compact()
+        before, reached = reached, await _fill_from(on, reached, below)
+        if reached == before:
+            await _leave_out_rest(on, reached, below)
+            return
+
+
+async def _fill_from(on: Loading, after: int, below: int) -> int | None:
+    """Fill until memory is full or the disk fails: gives the row that was reached; None when
+    all is in.
+    """
     chunk = await on.store.vectors(after, below, CHUNK_ROWS)
     while chunk.last != after:
         room = on.room()
         if room < len(chunk.rows):
-            last = chunk.rows[room - 1].row if room else after
             await take(on, chunk._replace(rows=chunk.rows[:room]))
-            await _leave_out_rest(on, last, below)
-            return
+            return chunk.rows[room - 1].row if room else after
         after = chunk.last
         # Not at once: the two would fight for the interpreter, and the whole take longer.
         await take(on, chunk)
         chunk = await on.store.vectors(after, below, CHUNK_ROWS)
-    if not chunk.ok:
-        await _leave_out_rest(on, after, below)
+    return None if chunk.ok else after
 
 
 async def take(on: Loading, chunk: VectorChunk) -> None:

@@ -16,6 +16,7 @@ class Rings:
 
     def __init__(self) -> None:
         self._first: dict[str, int] = {}
+        self._entered = 0
         # By slot.
         self._scopes: list[str | None] = []
         self._next = array("I")
@@ -29,8 +30,8 @@ class Rings:
 
     @property
     def slots(self) -> int:
-        """Slots there is room for."""
-        return len(self._scopes)
+        """Slots that are in a ring."""
+        return self._entered
 
     def scope_of(self, slot: int) -> str | None:
         """The scope in which a slot is."""
@@ -43,6 +44,7 @@ class Rings:
             if self._scopes[slot] == scope:
                 return
             self.leave(slot)
+        self._entered += 1
         self._scopes[slot] = scope
         first = self._first.setdefault(scope, slot)
         last = slot if first == slot else self._before[first]
@@ -54,6 +56,7 @@ class Rings:
         scope = self.scope_of(slot)
         if scope is None:
             return None
+        self._entered -= 1
         self._scopes[slot] = None
         after = self._next[slot]
         if after == slot:

@@ -17,7 +17,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from sys import intern
 from typing import NamedTuple
 
@@ -125,6 +125,14 @@ class SemanticTier:
     def lose_disk(self) -> None:
         """What is in memory is nowhere else, and stays."""
         self._residency.keep_all()
+
+    def filling(self) -> AbstractContextManager[None]:
+        """Around many loads: the index seals nothing until the end."""
+        return self._index.filling()
+
+    async def compact(self) -> None:
+        """Have the index take as little memory as it can."""
+        await asyncio.get_running_loop().run_in_executor(self._loader, self._index.compact)
 
     async def load(
         self, rows: Mapping[int, VectorRow], are_live: Callable[[Iterable[int]], list[bool]]

@@ -183,3 +183,17 @@ def test_a_failure_reaches_whoever_finishes():
     work.fails = False
     compactor.finish("a", work.step)
     assert work.done == ["a"]
+
+
+def test_nothing_is_begun_while_it_is_held():
+    """What was called for meanwhile is done when the last hold ends."""
+    work = Work(a=1, b=1)
+    compactor = Compactor(work.step)
+    with compactor.held():
+        with compactor.held():
+            compactor.call("a")
+        compactor.call("b")
+        assert not compactor.is_running()
+        assert work.done == []
+    compaction_ends()
+    assert sorted(work.done) == ["a", "b"]

@@ -11,6 +11,8 @@ from index import (
     VectorIndex,
     VectorIndexError,
 )
+from tests.index.making import clustered
+from tests.index.waiting import compaction_ends
 
 DIMENSION = 384
 
@@ -280,3 +282,15 @@ def test_an_empty_batch_changes_nothing(vectors):
     vectors.add_many([], np.empty((0, 3)))
     assert vectors.search_many(np.empty((0, 3))) == []
     assert len(vectors) == 3
+
+
+def test_what_is_filled_is_sealed_afterwards():
+    """Within `filling` all is searched exactly, however much it is."""
+    matrix = clustered(400, 64)
+    with VectorIndex(64, exact_below=64) as vectors:
+        with vectors.filling():
+            vectors.add_many(range(400), matrix)
+            assert vectors.is_exact()
+            assert vectors.search(matrix[7], 1, 0.99)[0].id == 7
+        compaction_ends()
+        assert not vectors.is_exact()
