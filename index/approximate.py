@@ -37,11 +37,11 @@ from numpy.typing import NDArray
 from index.protocol import Matrix, Rows, Scores, Vector
 
 PROBES = 32  # lists looked at, at most
-# A list is skipped where its centre is nearer to the best one's than the query by more than
-# this share of the floor's distance. With the distance between the two centres for a factor
-# 1 would be a proof: the plane between the lists is then farther away than the floor. A
-# direction in many dimensions hardly ever points straight at that plane, so half is enough:
-# it loses 1 of 1,000 neighbours that 32 lists have, and at a floor of 0.9 opens half of them.
+# A list is skipped where the query is nearer to the best centre than to the list's own by
+# more than this share of the floor's distance, √(2 − 2 × floor). Times the distance between
+# the two centres, 1 would be a proof: the plane between the lists is then farther away than
+# the floor. A direction in many dimensions hardly ever points straight at that plane, so
+# half is enough: of 1,000 neighbours it loses one that 32 lists have.
 REACH = 0.55
 BITS = 4
 CODE_DIMENSIONS = 4  # numbers of a vector that share one code
