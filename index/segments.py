@@ -169,7 +169,7 @@ class Segments:
         """Whether rows wait to be sealed, or dead ones to be reclaimed."""
         if self.sealed is None:
             return len(self) > exact_below
-        return len(self.exact) > 1 or self.is_littered() or self.must_train()
+        return len(self.exact) > 1 or self.is_littered() or self.has_emptied_lists()
 
     def is_small(self, exact_below: int) -> bool:
         """Whether what was sealed is better searched exactly. Half, so that it lasts."""
@@ -185,11 +185,16 @@ class Segments:
         sealed = self.sealed
         return sealed is not None and sealed.dead > max(DEAD_LEAST, len(sealed) // DEAD_SHARE)
 
+    def has_emptied_lists(self) -> bool:
+        """Whether many lists stand empty that did not when they were made."""
+        sealed = self.sealed
+        return sealed is not None and sealed.file.empty_lists > sealed.empty_lists + EMPTIED_LISTS
+
     def must_train(self) -> bool:
         """Whether the lists fit the rows no longer, or there are none."""
         sealed = self.sealed
         return (
             sealed is None
             or len(self) > RETRAIN_AT * sealed.trained_for
-            or sealed.file.empty_lists > sealed.empty_lists + EMPTIED_LISTS
+            or self.has_emptied_lists()
         )
