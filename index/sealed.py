@@ -77,7 +77,7 @@ class Sealed:
         self.rows = RowStore(dimension)
         self._files: deque[tuple[int, InvertedFile]] = deque()  # since when; the last counts
         self.trained_for = 0  # rows there were when the lists were made
-        self.empty_lists = 0  # and lists that none of them went to
+        self.fewest_empty = 0  # lists without a row, when fewest were since then
         self._time = 0
         self._slot_of: dict[Id, int] = {}
         self._dead: list[int] = []  # in the file, but removed

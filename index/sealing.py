@@ -127,7 +127,8 @@ def _take_in(
     with guard():
         sealed.publish(draft.finished(), slots, batch.ids, batch.live())
         if is_new:
-            sealed.trained_for, sealed.empty_lists = planned, sealed.file.empty_lists
+            sealed.trained_for, sealed.fewest_empty = planned, sealed.file.empty_lists
+        sealed.fewest_empty = min(sealed.fewest_empty, sealed.file.empty_lists)
         segments.seal(sealed, batch.sources)
     _outlive_readers(sealed, guard)
 

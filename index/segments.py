@@ -186,9 +186,9 @@ class Segments:
         return sealed is not None and sealed.dead > max(DEAD_LEAST, len(sealed) // DEAD_SHARE)
 
     def has_emptied_lists(self) -> bool:
-        """Whether many lists stand empty that did not when they were made."""
+        """Whether many lists stand empty that held something since they were made."""
         sealed = self.sealed
-        return sealed is not None and sealed.file.empty_lists > sealed.empty_lists + EMPTIED_LISTS
+        return sealed is not None and sealed.file.empty_lists > sealed.fewest_empty + EMPTIED_LISTS
 
     def must_train(self) -> bool:
         """Whether the lists fit the rows no longer, or there are none."""

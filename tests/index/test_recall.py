@@ -11,7 +11,15 @@ import numpy as np
 import pytest
 
 from index import VectorIndex
-from tests.index.making import CODED_WITHIN, Oracle, assert_exact, assert_possible, clustered, near
+from tests.index.making import (
+    CODED_WITHIN,
+    Oracle,
+    assert_exact,
+    assert_possible,
+    clustered,
+    near,
+    sealed_partition,
+)
 
 DIMENSION = 384
 NEIGHBOUR = 0.75
@@ -213,17 +221,25 @@ def test_a_subject_that_comes_later_is_found():
     assert np.mean([bool(each) and each[0].id == n + COUNT for n, each in enumerate(found)]) >= 0.99
 
 
-def test_what_a_removed_crowd_stood_in_front_of_is_found():
-    """Thousands of dead near the query, and the lists they filled, hide no living neighbour."""
+@pytest.fixture(scope="module")
+def crowded():
+    """A sealed partition, the thousands who stood around its first row all removed."""
     matrix = clustered(20_000, DIMENSION)
     crowd = near(matrix[0], 5000, apart=0.005)
-    truth = np.flatnonzero(matrix @ matrix[0] >= 0.75).tolist()
-    with VectorIndex(DIMENSION, exact_below=64) as vectors:
-        vectors.add_many(range(20_000), matrix)
-        vectors.add_many(range(30_000, 35_000), crowd)
-        vectors.compact()
-        for id_ in range(30_000, 35_000):
-            vectors.remove(id_)
-        assert sorted(match.id for match in vectors.search(matrix[0], 6, 0.75)) == truth
-        vectors.compact()
-        assert sorted(match.id for match in vectors.search(matrix[0], 6, 0.75)) == truth
+    partition = sealed_partition(np.concatenate([matrix, crowd]))
+    for id_ in range(len(matrix), len(matrix) + len(crowd)):
+        partition.remove(id_)
+    return partition, matrix[0], np.flatnonzero(matrix @ matrix[0] >= 0.75).tolist()
+
+
+def test_a_crowd_of_the_dead_hides_no_neighbour(crowded):
+    """They fill every list that a search looks into first; it looks into the others."""
+    partition, query, truth = crowded
+    assert sorted(match.id for match in partition.search(query, 6, 0.75)) == truth
+
+
+def test_the_lists_of_a_crowd_that_was_reclaimed_hide_no_neighbour(crowded):
+    """They stand empty, and would still be looked into: lists are made anew."""
+    partition, query, truth = crowded
+    partition.compact()
+    assert sorted(match.id for match in partition.search(query, 6, 0.75)) == truth
