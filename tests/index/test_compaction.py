@@ -197,3 +197,19 @@ def test_nothing_is_begun_while_it_is_held():
         assert work.done == []
     compaction_ends()
     assert sorted(work.done) == ["a", "b"]
+
+
+def test_a_thread_at_work_stops_after_its_step_when_it_is_held():
+    """A hold need not wait for the rest of what was begun."""
+    work = Work(a=2, b=1)
+    work.may_go_on.clear()
+    compactor = Compactor(work.step)
+    compactor.call("a")
+    compactor.call("b")
+    assert work.is_under_way.wait(DEADLINE_S)
+    with compactor.held():
+        work.may_go_on.set()
+        compaction_ends()
+        assert work.done == ["a"]
+    compaction_ends()
+    assert sorted(work.done) == ["a", "a", "b"]
