@@ -14,14 +14,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock, Thread, current_thread
 
-from index.memory import trim
-
 
 class Compactor:
-    """Calls `step(name)` for each name until it says that nothing is left to do."""
+    """Calls `step(name)` for each name until it says that nothing is left, then `tidy()`."""
 
-    def __init__(self, step: Callable[[str], bool]) -> None:
+    def __init__(self, step: Callable[[str], bool], tidy: Callable[[], None]) -> None:
         self._step = step
+        self._tidy = tidy
         self._names: dict[str, None] = {}  # in order, each once
         self._guard = Lock()  # over the names and the thread
         self._at_work = Lock()  # held for a step
@@ -59,16 +58,16 @@ class Compactor:
             self._thread = Thread(target=self._run, name="index-compaction", daemon=True)
             self._thread.start()
 
-    def finish(self, name: str, step: Callable[[str], bool]) -> None:
-        """Do `step` here and now until nothing is left."""
-        steps = 0
+    def finish(self, name: str, first: Callable[[str], bool]) -> None:
+        """Do `first`, here and now, then steps until nothing is left."""
+        step, is_any = first, False
         while True:
             with self._at_work:
                 if self._is_closed or not step(name):
                     break
-            steps += 1
-        if steps:
-            trim()
+            step, is_any = self._step, True
+        if is_any:
+            self._tidy()
 
     def close(self) -> None:
         """Take nothing more on; a step under way ends by itself."""
@@ -83,7 +82,7 @@ class Compactor:
                     if self._step(name):
                         self.call(name)
                         continue
-                trim()
+                self._tidy()
         finally:
             with self._guard:
                 if self._thread is current_thread():  # a step failed

@@ -154,6 +154,10 @@ class ExactIndex:
         self._ids.extend(ids)
         self._reclaim()
 
+    def reserve(self, more: int) -> None:
+        """Make room for so many more rows, so that `put` of them asks for no memory."""
+        self._make_room(more)
+
     def remove(self, id_: Id) -> bool:
         """Forget `id_`; False when it was not there. O(dimension): the last row takes its place."""
         found = self._bury(id_)

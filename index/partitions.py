@@ -22,10 +22,13 @@ from functools import partial
 from threading import Lock
 
 from index.compaction import Compactor
+from index.memory import trim
 from index.protocol import Evicted, Id, Match, Matrix, Stats
 from index.recency import Recency
 from index.sealed import Sealed
 from index.segments import Segments
+
+SPARE_BYTES = 8 << 20  # so much may stay with the allocator, for the next compaction to take
 
 
 class Partitions:
@@ -49,11 +52,12 @@ class Partitions:
         self._by_name: OrderedDict[str, Segments] = OrderedDict()
         self._sealed: dict[str, Sealed] = {}  # the sealed segments of large partitions
         self._recency = Recency() if max_entries is not None else None
-        self._compactor = Compactor(self._step)
+        self._compactor = Compactor(self._step, self._tidy)
         # Kept as running sums: counting through every partition would hold
         # the lock for milliseconds whenever someone asks.
         self._entries = 0
         self._bytes = 0
+        self._most_bytes = 0  # since memory was given back
 
     def put(self, name: str, ids: Sequence[Id], matrix: Matrix) -> None:
         """Store rows under distinct ids, replacing."""
@@ -99,6 +103,7 @@ class Partitions:
         with self._lock:
             names = list(self._by_name)
         for name in names:
+            # Thorough first: beside steady additions there would always be something left.
             self._compactor.finish(name, partial(self._step, thorough=True))
             with self._changing(name) as segments:
                 segments.trim()
@@ -151,6 +156,14 @@ class Partitions:
         guard = partial(self._holding, name, segments)
         return step(segments, guard, self._exact_below, thorough=thorough)
 
+    def _tidy(self) -> None:
+        """Give memory back if much was freed: it holds those up who ask for some meanwhile."""
+        with self._lock:
+            if self._most_bytes - self._bytes < SPARE_BYTES:
+                return
+            self._most_bytes = self._bytes
+        trim()
+
     @contextmanager
     def _changing(self, name: str) -> Iterator[Segments]:
         """A partition under the lock, made if missing, gone afterwards if empty."""
@@ -189,6 +202,7 @@ class Partitions:
         if len(segments):
             self._by_name[name] = segments
             self._bytes += segments.bytes - size
+            self._most_bytes = max(self._most_bytes, self._bytes)
         else:
             self._forget(name)
             self._bytes -= size

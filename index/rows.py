@@ -19,13 +19,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from index.protocol import Id, Matrix, Rows, Scores, Vector
-from index.quantised import Codes, code_bytes, decode, encode, may_reach
+from index.protocol import Id, Matrix, Rows, Vector
+from index.quantised import Codes, code_bytes, decode, encode, similarities
 
 BLOCK_BITS = 13
 BLOCK_ROWS = 1 << BLOCK_BITS
 FEW = 256  # slots that a search asks for at once
-AT_ONCE = 16  # so few codes are decoded as soon as looked through
 NEVER = np.iinfo(np.int64).max  # when a live row dies
 ID_BYTES = 150  # an id, its slot and its place in a dict, about
 
@@ -116,17 +115,14 @@ class RowStore:
             codes[chosen] = blocks[block][slots[chosen] & BLOCK_ROWS - 1]
         return codes
 
-    def similar(self, slots: Rows, query: Vector, floor: float) -> tuple[Rows, Scores]:
-        """Which of a few slots have similarity ≥ `floor` to a unit vector, and how much."""
-        codes, steps = self._codes(slots), self._steps[slots]
-        if len(slots) > AT_ONCE:
-            near = may_reach(floor, codes, steps, query)
-            slots, codes, steps = slots[near], codes[near], steps[near]
-        scores: Scores = np.vecdot(decode(codes, steps, self.dimension), query)
+    def similar(self, slots: Rows, query: Vector, floor: float) -> tuple[list[Id], list[float]]:
+        """The ids of those slots that have similarity ≥ `floor` to a unit vector, and how much."""
         if floor <= -1.0:
             floor = -math.inf  # opposite vectors may come out a little below -1
-        passing = (scores.astype(np.float64) >= floor).nonzero()[0]
-        return slots[passing], scores[passing]
+        scores = similarities(self._codes(slots), self._steps[slots], query).tolist()
+        passing = [row for row, score in enumerate(scores) if score >= floor]
+        ids: list[Id] = self.ids[slots[passing]].tolist() if passing else []
+        return ids, [scores[row] for row in passing]
 
     def revive(self, slots: Rows, ids: Sequence[Id]) -> None:
         """From now on slots hold these ids, alive."""

@@ -14,7 +14,7 @@ belong to whoever compacts, of whom there is one.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable, Sequence
 from operator import eq
 from typing import TYPE_CHECKING, NamedTuple
@@ -28,6 +28,7 @@ from index.rows import BLOCK_ROWS, NEVER, RowStore
 
 if TYPE_CHECKING:  # FAISS takes 60 ms and 16 MiB to import: only large partitions pay for it
     from index.approximate import InvertedFile
+    from index.estimates import Shortlist
 
 SHORTLIST = 64  # rows scored again, at most, for up to 8 matches
 SHORTLIST_EACH = 8  # beyond that, so many for each match asked for
@@ -45,27 +46,26 @@ class SealedView(NamedTuple):
     def nearest(self, query: Vector, k: int, floor: float) -> list[Match]:
         """Up to `k` live rows with similarity ≥ `floor`, best first, ties by id."""
         count = max(SHORTLIST, SHORTLIST_EACH * k)
-        return self._best(query, self.file.shortlist(query, count, floor), count, k, floor)
+        found = self.file.shortlist(query, count, floor)
+        slots = self._living(query, found, count, k, floor) if self.has_dead else found.labels
+        if not len(slots):
+            return []
+        ids, scores = self.rows.similar(slots, query, floor)
+        return ranked(ids, scores, k)
 
     def nearest_many(self, queries: Matrix, k: int, floor: float) -> list[list[Match]]:
         """The same for each row of `queries`, unit float32 (m, dimension)."""
         return [self.nearest(query, k, floor) for query in queries]
 
-    def _best(self, query: Vector, slots: Rows, count: int, k: int, floor: float) -> list[Match]:
-        if self.has_dead:
-            slots = self._living(query, slots, count, k, floor)
-        if not len(slots):
-            return []
-        near, scores = self.rows.similar(slots, query, floor)
-        return ranked(self.rows.ids[near].tolist(), scores.tolist(), k)
-
-    def _living(self, query: Vector, slots: Rows, count: int, k: int, floor: float) -> Rows:
+    def _living(self, query: Vector, found: Shortlist, count: int, k: int, floor: float) -> Rows:
         """Those of a shortlist that are alive, from a longer list where the dead fill it."""
+        slots = found.labels
         live = slots[self.rows.died[slots] > self.time]
-        while len(live) < len(slots) == count and len(live) < max(k, SHORTLIST // 2):
+        while found.is_cut and len(live) < min(len(slots), max(k, SHORTLIST // 2)):
             count *= WIDEN
             # The lists that are looked at may be full of the dead.
-            slots = self.file.shortlist(query, count, floor, wide=True)
+            found = self.file.shortlist(query, count, floor, wide=True)
+            slots = found.labels
             live = slots[self.rows.died[slots] > self.time]
         return live
 
@@ -83,7 +83,7 @@ class Sealed:
         self._dead: list[int] = []  # in the file, but removed
         self._leaving: list[int] = []  # those of them that the next file will not have
         self._retired: deque[tuple[int, list[int]]] = deque()  # when it left the file, which slots
-        self._views: Counter[int] = Counter()  # open views by their time
+        self._views: dict[int, int] = {}  # open views by their time
 
     def __len__(self) -> int:
         return len(self._slot_of)
@@ -117,13 +117,16 @@ class Sealed:
 
     def open_view(self) -> SealedView:
         """What is stored now, until `close_view`."""
-        self._views[self._time] += 1
-        return SealedView(self.file, self.rows, self._time, bool(self.dead))
+        time = self._time
+        self._views[time] = self._views.get(time, 0) + 1
+        return SealedView(self._files[-1][1], self.rows, time, bool(self._dead or self._leaving))
 
     def close_view(self, view: SealedView) -> None:
         """Tell that `view` is no longer read."""
-        self._views[view.time] -= 1
-        if not self._views[view.time]:
+        left = self._views[view.time] - 1
+        if left:
+            self._views[view.time] = left
+        else:
             del self._views[view.time]
 
     def ids(self) -> Iterable[Id]:

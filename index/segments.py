@@ -90,17 +90,31 @@ class Segments:
 
     def put(self, ids: Sequence[Id], matrix: Matrix) -> None:
         """Store rows under distinct ids, replacing."""
-        full = self._full_rows()
         start = 0
-        while start < len(ids):
-            if self.exact[-1].rows >= full:
-                self.roll()
-            end = start + full - self.exact[-1].rows
+        # Room for all of them first: running out of memory must leave everything as it was.
+        for segment, count in self._with_room(len(ids)):
+            if segment is not self.exact[-1]:
+                self.exact.append(segment)
+            part = slice(start, start + count)
             if len(self.exact) > 1 or self.sealed is not None:
-                for id_ in ids[start:end]:
+                for id_ in ids[part]:
                     self._remove_behind(id_)
-            self.exact[-1].put(ids[start:end], matrix[start:end])
-            start = end
+            segment.put(ids[part], matrix[part])
+            start += count
+
+    def _with_room(self, rows: int) -> list[tuple[ExactIndex, int]]:
+        """The growing segment and those to come after it, and how many rows go to each."""
+        full, segment, found = self._full_rows(), self.exact[-1], []
+        while rows:
+            if segment.rows >= full:
+                segment = ExactIndex(self.dimension)
+            count = min(rows, full - segment.rows)
+            segment.reserve(count)
+            found.append((segment, count))
+            rows -= count
+            if rows:
+                segment = ExactIndex(self.dimension)
+        return found
 
     def remove(self, id_: Id) -> bool:
         """Forget one entry; False when it was not there."""

@@ -4,7 +4,7 @@ import faiss
 import numpy as np
 import pytest
 
-from index.approximate import InvertedFile, best_rows
+from index.approximate import PROBES, InvertedFile, best_rows
 from index.vectors import unit_matrix
 from tests.index.making import clustered, near, unit
 
@@ -22,7 +22,7 @@ def made(matrix: np.ndarray = MATRIX, lists: int = 32) -> InvertedFile:
 
 def shortlists(file: InvertedFile, queries: np.ndarray, count: int, floor: float) -> list:
     """The shortlist of each query."""
-    return [file.shortlist(query, count, floor) for query in queries]
+    return [file.shortlist(query, count, floor).labels for query in queries]
 
 
 def share_found(file: InvertedFile, queries: np.ndarray, labels: np.ndarray, floor: float) -> float:
@@ -31,10 +31,10 @@ def share_found(file: InvertedFile, queries: np.ndarray, labels: np.ndarray, flo
     return float(np.mean([label in rows for label, rows in zip(labels, listed, strict=True)]))
 
 
-@pytest.fixture(scope="module")
-def file():
-    """All of MATRIX."""
-    return made()
+@pytest.fixture(scope="module", params=[32, 4 * PROBES], ids=["few lists", "many lists"])
+def file(request):
+    """All of MATRIX, in lists that are all looked into, or in more."""
+    return made(lists=request.param)
 
 
 @pytest.mark.parametrize("floor", [-1.0, 0.5, 0.75, 0.9, 0.99])

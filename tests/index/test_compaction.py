@@ -33,11 +33,15 @@ class Work:
         return self.steps[name] > 0
 
 
+def no_tidying() -> None:
+    """Nothing to do at the end."""
+
+
 def test_all_steps_of_all_names_are_done():
     """Until each says that nothing is left; then the thread ends."""
     work = Work(a=3, b=2)
     work.may_go_on.clear()
-    compactor = Compactor(work.step)
+    compactor = Compactor(work.step, no_tidying)
     compactor.call("a")
     compactor.call("b")
     assert compactor.is_running()
@@ -51,7 +55,7 @@ def test_names_take_turns():
     """A large partition does not keep the others waiting to its end."""
     work = Work(a=3, b=3)
     work.may_go_on.clear()
-    compactor = Compactor(work.step)
+    compactor = Compactor(work.step, no_tidying)
     compactor.call("a")
     compactor.call("b")
     work.may_go_on.set()
@@ -63,7 +67,7 @@ def test_a_name_called_often_waits_once():
     """A thousand changes are one piece of work."""
     work = Work(a=1, b=1)
     work.may_go_on.clear()
-    compactor = Compactor(work.step)
+    compactor = Compactor(work.step, no_tidying)
     compactor.call("a")
     assert work.is_under_way.wait(DEADLINE_S)
     for _ in range(1000):
@@ -77,7 +81,7 @@ def test_a_name_called_during_its_step_is_looked_at_again():
     """What changed in the middle may need another."""
     work = Work(a=1)
     work.may_go_on.clear()
-    compactor = Compactor(work.step)
+    compactor = Compactor(work.step, no_tidying)
     compactor.call("a")
     assert work.is_under_way.wait(DEADLINE_S)
     compactor.call("a")
@@ -89,7 +93,7 @@ def test_a_name_called_during_its_step_is_looked_at_again():
 def test_it_starts_again_after_it_has_ended():
     """The thread is there while there is work, as often as there is."""
     work = Work(a=2)
-    compactor = Compactor(work.step)
+    compactor = Compactor(work.step, no_tidying)
     for _ in range(2):
         compactor.call("a")
         compaction_ends()
@@ -99,11 +103,32 @@ def test_it_starts_again_after_it_has_ended():
 def test_finishing_does_the_steps_on_the_calling_thread():
     """They are done when it returns, and need no other thread."""
     work, on = Work(a=3), []
-    compactor = Compactor(work.step)
+    compactor = Compactor(work.step, no_tidying)
     compactor.finish("a", lambda name: on.append(threading.current_thread()) or work.step(name))
     assert work.done == ["a"] * 3
     assert set(on) == {threading.current_thread()}
     assert not compactor.is_running()
+
+
+def test_finishing_begins_with_a_step_of_its_own():
+    """Once; what is left after it is left to the common ones."""
+    work, thorough = Work(a=3), []
+    compactor = Compactor(work.step, no_tidying)
+    compactor.finish("a", lambda name: bool(thorough.append(name)) or True)
+    assert thorough == ["a"]
+    assert work.done == ["a"] * 3
+
+
+def test_it_tidies_up_when_something_was_done():
+    """Once, at the end: whoever finishes, or the thread."""
+    work, tidied = Work(a=3, b=3), []
+    compactor = Compactor(work.step, lambda: tidied.append(list(work.done)))
+    compactor.finish("a", work.step)
+    compactor.finish("b", lambda _: False)
+    assert tidied == [["a"] * 3]
+    compactor.call("b")
+    compaction_ends()
+    assert tidied[1:] == [["a"] * 3 + ["b"] * 3]
 
 
 @pytest.mark.parametrize("first_by_thread", [True, False])
@@ -120,7 +145,7 @@ def test_no_two_steps_run_at_once(first_by_thread):
         assert work.done == []
         return False
 
-    compactor = Compactor(step_a)
+    compactor = Compactor(step_a, no_tidying)
     if first_by_thread:
         compactor.call("a")
         compaction_ends()
@@ -134,7 +159,7 @@ def test_closing_ends_the_thread_after_its_step():
     """A step under way comes to its end, and no other begins."""
     work = Work(a=5, b=5)
     work.may_go_on.clear()
-    compactor = Compactor(work.step)
+    compactor = Compactor(work.step, no_tidying)
     compactor.call("a")
     compactor.call("b")
     assert work.is_under_way.wait(DEADLINE_S)
@@ -147,7 +172,7 @@ def test_closing_ends_the_thread_after_its_step():
 def test_closed_it_takes_nothing_on():
     """Neither for the thread, nor for those who would finish."""
     work = Work(a=5)
-    compactor = Compactor(work.step)
+    compactor = Compactor(work.step, no_tidying)
     compactor.close()
     compactor.close()
     compactor.call("a")
@@ -162,7 +187,7 @@ def test_after_a_step_that_failed_it_can_be_called_again():
     work = Work(a=1, b=1)
     work.fails = True
     work.may_go_on.clear()
-    compactor = Compactor(work.step)
+    compactor = Compactor(work.step, no_tidying)
     compactor.call("a")
     compactor.call("b")
     work.may_go_on.set()
@@ -177,7 +202,7 @@ def test_a_failure_reaches_whoever_finishes():
     """And leaves the way free for the next."""
     work = Work(a=1)
     work.fails = True
-    compactor = Compactor(work.step)
+    compactor = Compactor(work.step, no_tidying)
     with pytest.raises(MemoryError):
         compactor.finish("a", work.step)
     work.fails = False
@@ -188,7 +213,7 @@ def test_a_failure_reaches_whoever_finishes():
 def test_nothing_is_begun_while_it_is_held():
     """What was called for meanwhile is done when the last hold ends."""
     work = Work(a=1, b=1)
-    compactor = Compactor(work.step)
+    compactor = Compactor(work.step, no_tidying)
     with compactor.held():
         with compactor.held():
             compactor.call("a")
@@ -203,7 +228,7 @@ def test_a_thread_at_work_stops_after_its_step_when_it_is_held():
     """A hold need not wait for the rest of what was begun."""
     work = Work(a=2, b=1)
     work.may_go_on.clear()
-    compactor = Compactor(work.step)
+    compactor = Compactor(work.step, no_tidying)
     compactor.call("a")
     compactor.call("b")
     assert work.is_under_way.wait(DEADLINE_S)

@@ -1,5 +1,8 @@
 """How rows pass through the segments of a partition, and when there is work."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -184,3 +187,29 @@ def test_memory_is_that_of_the_segments(three):
     assert three.bytes == PARTITION_BYTES + one.bytes
     sealed = sealed_partition(MATRIX[:1000]).segments
     assert sealed.bytes == PARTITION_BYTES + sealed.sealed.bytes
+
+
+SHORT_OF_MEMORY = """
+import resource
+import numpy as np
+import psutil
+from index.segments import FULL_ROWS, Segments
+
+segments = Segments(4096)
+segments.put([-1], np.eye(1, 4096, dtype=np.float32))
+enough_for_one = FULL_ROWS * 4096 * 4 * 3 // 2
+taken = psutil.Process().memory_info().vms
+resource.setrlimit(resource.RLIMIT_AS, (taken + enough_for_one, resource.RLIM_INFINITY))
+rows = np.broadcast_to(np.eye(1, 4096, dtype=np.float32), (3 * FULL_ROWS, 4096))
+try:
+    segments.put(range(3 * FULL_ROWS), rows)
+except MemoryError:
+    print(list(segments.ids()), len(segments.exact))
+"""
+
+
+def test_without_memory_for_all_rows_none_is_put():
+    """Not even those for which there was room."""
+    command = [sys.executable, "-c", SHORT_OF_MEMORY]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert told.stdout.split("\n")[0] == "[-1] 1"
