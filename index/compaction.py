@@ -14,9 +14,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock, Thread, current_thread
 
+from index.memory import trim
+
 
 class Compactor:
-    """Calls `step(name)` for each name until it says that nothing is left, then `tidy()`."""
+    """Calls `step(name)` for each name until it says that nothing is left.
+
+    `tidy()` follows what is done on a caller's thread; the thread of its own gives memory
+    back when it ends.
+    """
 
     def __init__(self, step: Callable[[str], bool], tidy: Callable[[], None]) -> None:
         self._step = step
@@ -60,14 +66,13 @@ class Compactor:
 
     def finish(self, name: str, first: Callable[[str], bool]) -> None:
         """Do `first`, here and now, then steps until nothing is left."""
-        step, is_any = first, False
+        step = first
         while True:
             with self._at_work:
                 if self._is_closed or not step(name):
                     break
-            step, is_any = self._step, True
-        if is_any:
-            self._tidy()
+            step = self._step
+        self._tidy()  # also where the thread did it all, which may not have come to that yet
 
     def close(self) -> None:
         """Take nothing more on; a step under way ends by itself."""
@@ -82,11 +87,16 @@ class Compactor:
                     if self._step(name):
                         self.call(name)
                         continue
-                self._tidy()
+                if not self._has_names():
+                    trim()
         finally:
             with self._guard:
                 if self._thread is current_thread():  # a step failed
                     self._thread = None
+
+    def _has_names(self) -> bool:
+        with self._guard:
+            return bool(self._names)
 
     def _next(self) -> str | None:
         with self._guard:

@@ -28,7 +28,9 @@ from index.recency import Recency
 from index.sealed import Sealed
 from index.segments import Segments
 
-SPARE_BYTES = 8 << 20  # so much may stay with the allocator, for the next compaction to take
+# So much, and this fraction of all there is, compaction may leave with the allocator, which
+# will be asked for as much again. Giving it back holds up who asks for memory meanwhile.
+SPARE_BYTES, SPARE_SHARE = 16 << 20, 32
 
 
 class Partitions:
@@ -57,7 +59,7 @@ class Partitions:
         # the lock for milliseconds whenever someone asks.
         self._entries = 0
         self._bytes = 0
-        self._most_bytes = 0  # since memory was given back
+        self._freed = 0  # bytes, about, since memory was given back
 
     def put(self, name: str, ids: Sequence[Id], matrix: Matrix) -> None:
         """Store rows under distinct ids, replacing."""
@@ -154,14 +156,18 @@ class Partitions:
         from index.sealing import step  # noqa: PLC0415 - brings FAISS: small sidecars never pay
 
         guard = partial(self._holding, name, segments)
-        return step(segments, guard, self._exact_below, thorough=thorough)
+        is_done = step(segments, guard, self._exact_below, thorough=thorough)
+        with self._lock:
+            # The file that was searched before is as large as the one that is now.
+            self._freed += segments.sealed.file.bytes if segments.sealed is not None else 0
+        return is_done
 
     def _tidy(self) -> None:
-        """Give memory back if much was freed: it holds those up who ask for some meanwhile."""
+        """Give memory back if much was freed."""
         with self._lock:
-            if self._most_bytes - self._bytes < SPARE_BYTES:
+            if self._freed < SPARE_BYTES + self._bytes // SPARE_SHARE:
                 return
-            self._most_bytes = self._bytes
+            self._freed = 0
         trim()
 
     @contextmanager
@@ -188,6 +194,7 @@ class Partitions:
             size = segments.bytes
             yield
             self._bytes += segments.bytes - size
+            self._freed += max(0, size - segments.bytes)
             if segments.sealed is not None:
                 self._sealed[name] = segments.sealed
             else:
@@ -202,7 +209,6 @@ class Partitions:
         if len(segments):
             self._by_name[name] = segments
             self._bytes += segments.bytes - size
-            self._most_bytes = max(self._most_bytes, self._bytes)
         else:
             self._forget(name)
             self._bytes -= size
