@@ -37,9 +37,13 @@ from sidecar.tasks import Tasks
 from sidecar.usage.ledger import RequestLedger
 from sidecar.verify.fixed import FixedVerifier
 from sidecar.web.admin import admin_plane
-from sidecar.web.chat import ChatEndpoint
+from sidecar.web.chat import ChatEndpoint, Desk
 from sidecar.web.data_plane import data_plane
 from sidecar.web.drain import Drain
+from sidecar.wire.format import Format
+from sidecar.wire.openai_format import OpenAIFormat
+
+CHATS: dict[str, Format] = {"/v1/chat/completions": OpenAIFormat()}
 
 
 class Sidecar:
@@ -84,10 +88,9 @@ class Sidecar:
         self.queue = EmbeddingQueue(
             self.embedder, timeout_s=config.embedding.timeout_ms / 1e3, clock=self.clock
         )
-        self.chat = ChatEndpoint(
-            self._pipeline(), self.clock, self.observers, wiring.chat_settings(config)
-        )
-        self.data_app = data_plane(wiring.data_plane_settings(config), self.chat, self.drain)
+        self.desk = Desk(self._pipeline(), self.clock, self.observers, wiring.chat_settings(config))
+        chats = {path: ChatEndpoint(format_, self.desk) for path, format_ in CHATS.items()}
+        self.data_app = data_plane(wiring.data_plane_settings(config), chats, self.drain)
         self.admin_app = admin_plane(wiring.admin_settings(config), self.operations)
         self._add_gauges()
 
@@ -161,7 +164,7 @@ class Sidecar:
 
     def _add_gauges(self) -> None:
         gauge, cache = self.metrics.gauge, self.cache
-        gauge("sidecar_in_flight", "Requests being answered", lambda: self.chat.in_flight)
+        gauge("sidecar_in_flight", "Requests being answered", lambda: self.desk.in_flight)
         gauge("sidecar_threshold", "Least confidence of a hit", lambda: FixedVerifier().threshold)
         gauge("sidecar_cache_entries", "Entries kept", lambda: cache.stats().entries)
         gauge("sidecar_cache_bytes", "Memory of the entries", lambda: cache.stats().memory_bytes)

@@ -11,7 +11,7 @@ Nothing of a request may be lost here: what no field names stands in an `extra` 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -26,6 +26,14 @@ class Endpoint(StrEnum):
     RESPONSES = "responses"
     MESSAGES = "messages"
     EMBEDDINGS = "embeddings"
+
+
+class Dialect(StrEnum):
+    """In whose words the parts of a request are put that the domain does not name."""
+
+    OPENAI = "openai"
+    ANTHROPIC = "anthropic"
+    RESPONSES = "responses"
 
 
 class Role(StrEnum):
@@ -108,6 +116,10 @@ class ChatRequest:
     `parameters` are the fields that change an answer and that this version knows;
     `unknown` are the rest of the body's fields. Both are passed on, both belong to the
     scope. `labels` (metadata, user, store, safety_identifier) are passed on and don't.
+
+    `dialect` is that of the format it was read from. Attachments, `unknown` and `extra`
+    fields are in its words; a codec of another dialect translates them, or refuses them by
+    name. Answers of one dialect are not given in another: it belongs to the scope.
     """
 
     model: str
@@ -119,6 +131,7 @@ class ChatRequest:
     stream: bool = False
     include_usage: bool = False
     stream_options: Mapping[str, Json] = NOTHING
+    dialect: Dialect = Dialect.OPENAI
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +256,11 @@ NO_CONTROLS = CacheControls()
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request with all that decides what happens to it. Times are Unix seconds."""
+    """One request with all that decides what happens to it. Times are Unix seconds.
+
+    `client_key` is the key that the client sent: for a provider that is configured to be
+    asked with it, and for nothing else.
+    """
 
     id: str
     endpoint: Endpoint
@@ -254,6 +271,7 @@ class Call:
     timeout_s: float | None = None
     route: str | None = None
     trace_parent: str | None = None
+    client_key: str = field(default="", repr=False)
 
 
 class Outcome(StrEnum):
@@ -286,3 +304,4 @@ class Timeouts:
     connect_s: float = 2.0
     first_token_s: float = 20.0
     total_s: float = 120.0
+    between_tokens_s: float = 30.0

@@ -149,6 +149,6 @@ async def _drain(sidecar: Sidecar, reason: int) -> None:
     else:
         grace_s = INTERRUPT_GRACE_S
     for _ in range(int(grace_s / POLL_S)):
-        if not sidecar.chat.in_flight:
+        if not sidecar.desk.in_flight:
             return
         await asyncio.sleep(POLL_S)

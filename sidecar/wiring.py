@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sidecar.cache.eviction import Caps
 from sidecar.cache.policy import Mode, Settings, ToolPolicy
@@ -11,8 +11,10 @@ from sidecar.config import Config
 from sidecar.config.cache import Cache as CacheConfig
 from sidecar.config.cache import Rule as RuleConfig
 from sidecar.config.routes import Model
+from sidecar.config.routes import Target as TargetConfig
 from sidecar.domain import Timeouts
-from sidecar.route.table import Route, RouteTable, Target
+from sidecar.route.policy import BreakerPolicy, RetryPolicy
+from sidecar.route.table import TARGETS, Route, RouteTable, Target
 from sidecar.web.admin import AdminSettings
 from sidecar.web.chat import ChatSettings
 from sidecar.web.data_plane import DataPlaneSettings
@@ -53,15 +55,26 @@ def cache_caps(config: CacheConfig) -> Caps:
 
 def route_table(models: Mapping[str, Model]) -> RouteTable:
     """Who answers for which model name."""
-    return RouteTable({name: _route(name, model) for name, model in models.items()})
+    routes = {name: _routes(name, model) for name, model in models.items()}
+    return RouteTable(routes, {name: model.active for name, model in models.items()})
 
 
-def _route(name: str, model: Model) -> Route:
-    limits = model.timeout
+def _routes(name: str, model: Model) -> dict[str, Route]:
+    lists = {TARGETS: model.targets, **model.variants}
+    return {variant: _route(name, model, variant, lists[variant]) for variant in lists}
+
+
+def _route(name: str, model: Model, variant: str, targets: Sequence[TargetConfig]) -> Route:
+    limits, retry, breaker = model.timeout, model.retry, model.breaker
     return Route(
         name,
-        tuple(Target(t.provider, t.model, t.weight) for t in model.targets),
+        tuple(Target(t.provider, t.model, t.weight) for t in targets),
         Timeouts(limits.connect_s, limits.first_token_s, limits.total_s),
+        variant=variant,
+        fallbacks=tuple(Target(t.provider, t.model) for t in model.fallbacks),
+        retry=RetryPolicy(retry.attempts, retry.base_ms / 1e3, retry.max_ms / 1e3),
+        breaker=BreakerPolicy(breaker.failures, breaker.window_s, breaker.open_s),
+        max_in_flight=model.max_in_flight,
     )
 
 

@@ -21,7 +21,7 @@ import orjson
 
 from sidecar.domain import Attachment, Call, Json, Message, Role, SharingScope, Text, ToolCall
 
-VERSION = 1
+VERSION = 2
 _LEADING = (Role.SYSTEM, Role.DEVELOPER)
 # Beyond this a float that is whole need not be the number that was written.
 _EXACT_WHOLE = 2.0**53
@@ -37,6 +37,7 @@ class Scope:
     client_key_digest: str
     model: str
     variant: str
+    dialect: str
     prompt: str
     context_digest: str
     system: Json
@@ -95,6 +96,7 @@ def cache_key(
         client_key_digest=call.caller.client_key_digest,
         model=call.request.model,
         variant=variant,
+        dialect=call.request.dialect.value,
         prompt=prompt,
         context_digest=context_digest,
         system=turns[:leading],

@@ -44,7 +44,14 @@ class OpenAIProvider:
     def __repr__(self) -> str:
         return f"OpenAIProvider({self.name!r}, {self._route.place})"
 
-    async def complete(self, request: ChatRequest, model: str, timeouts: Timeouts) -> Completion:
+    async def complete(
+        self,
+        request: ChatRequest,
+        model: str,
+        timeouts: Timeouts,
+        *,
+        client_key: str = "",
+    ) -> Completion:
         """Ask for a whole answer; `timeouts.first_token_s` has no meaning here."""
         asked = build_request(self._route, self._headers, request, model)
         async with self._transport.send(asked, timeouts) as response:
@@ -52,7 +59,12 @@ class OpenAIProvider:
             return parse_completion(await response.read())
 
     async def stream(
-        self, request: ChatRequest, model: str, timeouts: Timeouts
+        self,
+        request: ChatRequest,
+        model: str,
+        timeouts: Timeouts,
+        *,
+        client_key: str = "",
     ) -> AsyncGenerator[Chunk, None]:
         """Ask for a stream; its end is the end of the answer. Close it where you stop early."""
         asked = build_request(self._route, self._headers, request, model)

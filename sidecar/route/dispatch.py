@@ -20,14 +20,20 @@ from sidecar.wire.assemble import Assembler
 
 
 class Provider(Protocol):
-    """One way to reach models. Fails with `UpstreamError` and nothing else."""
+    """One way to reach models. Fails with `UpstreamError` and nothing else, but for what
+    can't be said in its words: that is an `InvalidRequestError` before anything is sent.
 
-    async def complete(self, request: ChatRequest, model: str, timeouts: Timeouts) -> Completion:
+    `client_key` is the caller's own key, for a provider that is configured to be asked with it.
+    """
+
+    async def complete(
+        self, request: ChatRequest, model: str, timeouts: Timeouts, *, client_key: str = ""
+    ) -> Completion:
         """The whole reply."""
         ...
 
     def stream(
-        self, request: ChatRequest, model: str, timeouts: Timeouts
+        self, request: ChatRequest, model: str, timeouts: Timeouts, *, client_key: str = ""
     ) -> AsyncGenerator[Chunk, None]:
         """The reply as it comes; ends without an error only after a terminal event."""
         ...

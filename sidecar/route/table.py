@@ -1,12 +1,17 @@
-"""Model names to targets. Pure: the draw among weighted targets is an argument."""
+"""Model names to targets. Pure: draws and keys among weighted targets are arguments."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 
 from sidecar.domain import Timeouts
-from sidecar.errors import ModelNotFoundError
+from sidecar.errors import InvalidRequestError, ModelNotFoundError
+from sidecar.route.policy import BreakerPolicy, FallbackOn, RetryPolicy
+
+TARGETS = "targets"
+"""The variant that is a model's own targets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +25,22 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Who answers for one model name. `variant` names the list of targets in use."""
+    """Who answers for one model name. `variant` names the list of targets in use.
+
+    `sticky` names the tag (session, user) whose value always gets the same target; without
+    it, and for calls without that tag, chance decides.
+    """
 
     name: str
     targets: Sequence[Target]
     timeouts: Timeouts = field(default_factory=Timeouts)
-    variant: str = "targets"
+    variant: str = TARGETS
+    fallbacks: Sequence[Target] = ()
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
+    fallback_on: frozenset[FallbackOn] = frozenset({FallbackOn.FAILURE})
+    max_in_flight: int = 64
+    sticky: str = ""
 
     def pick(self, draw: float) -> Target:
         """The target at `draw` (0 ≤ draw < 1) of the weights laid end to end."""
@@ -37,25 +52,52 @@ class Route:
         # Rounding can leave a crumb over; it must not go to a target of weight 0.
         return next((t for t in reversed(self.targets) if t.weight > 0), self.targets[-1])
 
+    def draw_of(self, key: str) -> float:
+        """The draw that always falls to this key: evenly spread, the same on every machine."""
+        digest = sha256(f"{self.name}\0{key}".encode()).digest()
+        return int.from_bytes(digest[:6]) / 2**48
+
 
 class RouteTable:
-    """The configured models."""
+    """The configured models. Never changed; a new config or toggle makes another table.
 
-    def __init__(self, routes: Mapping[str, Route]) -> None:
-        self._routes = dict(routes)
+    `routes` hold each model's variants by name, its own targets under `TARGETS`; `active`
+    says which of them answers where a call names none.
+    """
+
+    def __init__(
+        self, routes: Mapping[str, Mapping[str, Route]], active: Mapping[str, str] | None = None
+    ) -> None:
+        self._routes = {name: dict(variants) for name, variants in routes.items()}
+        self._active = dict(active or {})
 
     @property
     def names(self) -> tuple[str, ...]:
         """What apps may ask for, in the order of the config."""
         return tuple(self._routes)
 
-    def require(self, model: str) -> Route:
-        """The route of a model name; `ModelNotFoundError` naming the known ones."""
-        route = self._routes.get(model)
-        if route is None:
+    def active(self, model: str) -> str:
+        """The variant that answers for a model."""
+        return self._active.get(model, TARGETS)
+
+    def variants(self, model: str) -> Mapping[str, Route]:
+        """All routes of a model by variant; `ModelNotFoundError` naming the known models."""
+        variants = self._routes.get(model)
+        if variants is None:
             known = ", ".join(list(self._routes)[:10])
             raise ModelNotFoundError(
                 f"the model {model[:80]!r} is not configured here; configured are: {known}",
                 param="model",
+            )
+        return variants
+
+    def require(self, model: str, variant: str | None = None) -> Route:
+        """The route of a model name, in the variant asked for or the active one."""
+        variants = self.variants(model)
+        route = variants.get(variant or self.active(model))
+        if route is None:
+            known = ", ".join(variants)
+            raise InvalidRequestError(
+                f"x-sidecar-route must be a variant of {model}: {known}", param="x-sidecar-route"
             )
         return route

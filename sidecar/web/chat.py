@@ -1,4 +1,7 @@
-"""`POST /v1/chat/completions`: HTTP and JSON on this side, a call and a reply on the other."""
+"""The chat endpoints: HTTP and a format on this side, a call and a reply on the other.
+
+What they have in common is here; how requests and answers are spelled is each format's.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from random import getrandbits
 from aiohttp import web
 
 from sidecar.clock import Clock
-from sidecar.domain import Call, ChatRequest, Completion, Endpoint
+from sidecar.domain import Call, ChatRequest, Completion
 from sidecar.errors import SidecarError
 from sidecar.events import Observers
 from sidecar.memo import Memo
@@ -21,14 +24,13 @@ from sidecar.web.checks import read_json_body
 from sidecar.web.errors import error_response
 from sidecar.web.heads import base_head, reply_head
 from sidecar.web.streams import replayed, write_live
+from sidecar.wire.format import Format
 from sidecar.wire.headers import (
     read_caller,
     read_controls,
     read_timeout_s,
     read_trace_parent,
 )
-from sidecar.wire.openai_reply import build_completion, completion_head, completion_tail
-from sidecar.wire.openai_request import parse_chat_request
 
 CLIENT_LEFT = 499
 """The status in the row of a request whose client did not wait for the answer."""
@@ -41,34 +43,41 @@ _UNREAD = ChatRequest(model="", messages=())
 
 @dataclass(frozen=True, slots=True)
 class ChatSettings:
-    """What config says about this door."""
+    """What config says about these doors."""
 
     disclose: bool
     tag_defaults: Mapping[str, str]
 
 
-class ChatEndpoint:
-    """Answers chat completions and closes each request's trail into a row."""
+@dataclass(slots=True)
+class Desk:
+    """What all chat endpoints have in common."""
 
-    def __init__(
-        self, pipeline: Pipeline, clock: Clock, observers: Observers, settings: ChatSettings
-    ) -> None:
-        self._pipeline = pipeline
-        self._clock = clock
-        self._observers = observers
-        self._settings = settings
+    pipeline: Pipeline
+    clock: Clock
+    observers: Observers
+    settings: ChatSettings
+    in_flight: int = 0  # requests being answered
+
+
+class ChatEndpoint:
+    """Answers calls in one format and closes each request's trail into a row."""
+
+    def __init__(self, format_: Format, desk: Desk) -> None:
+        self.format = format_
+        self._desk = desk
+        self._clock = desk.clock
         self._requests: Memo[bytes, ChatRequest] = Memo(REMEMBERED)
-        self._tails: Memo[int, tuple[Completion, bytes]] = Memo(REMEMBERED)
-        self.in_flight = 0
+        self._tails: Memo[tuple[int, int], tuple[Completion, ChatRequest, bytes]] = Memo(REMEMBERED)
 
     async def complete(self, http: web.Request) -> web.StreamResponse:
         """Answer one request; whatever happens, it leaves a row."""
         # An id must be its own, not secret: this costs a tenth of the system's generator.
         request_id = f"req_{getrandbits(96):024x}"
-        call = Call(request_id, Endpoint.CHAT, _UNREAD, received_at=self._clock.now())
+        call = Call(request_id, self.format.endpoint, _UNREAD, received_at=self._clock.now())
         trail = Trail(call, self._clock)
         status = CLIENT_LEFT
-        self.in_flight += 1
+        self._desk.in_flight += 1
         try:
             response = await self._answer(http, trail)
             status = response.status
@@ -76,34 +85,34 @@ class ChatEndpoint:
             return web.Response(status=CLIENT_LEFT)  # nobody is there to read it
         except SidecarError as error:
             trail.error = error.code
-            response = error_response(error, base_head(trail))
+            response = error_response(error, self.format, base_head(trail))
             status = response.status
         finally:
-            self.in_flight -= 1
+            self._desk.in_flight -= 1
             # After the reply is sent: nobody waits for observers.
             asyncio.get_running_loop().call_soon(self._observe, trail, status)
         return response
 
     def _observe(self, trail: Trail, status: int) -> None:
-        self._observers.tell(trail.close(status))
+        self._desk.observers.tell(trail.close(status))
 
     async def _answer(self, http: web.Request, trail: Trail) -> web.StreamResponse:
         body = await read_json_body(http)
         trail.call = call = self._read(trail.call, http.headers, body)
-        with await self._pipeline.answer(call, trail) as reply:
+        with await self._desk.pipeline.answer(call, trail) as reply:
             return await self._respond(http, reply)
 
     def _read(self, unread: Call, headers: Mapping[str, str], body: bytes) -> Call:
         request = self._requests.get(body)
         if request is None:
-            request = parse_chat_request(body)
+            request = self.format.parse(body)
             if len(body) <= MOST_REMEMBERED_BYTES:
                 self._requests.put(body, request)
         return Call(
             unread.id,
             unread.endpoint,
             request,
-            caller=read_caller(headers, request.labels, self._settings.tag_defaults),
+            caller=read_caller(headers, request.labels, self._desk.settings.tag_defaults),
             controls=read_controls(headers),
             received_at=unread.received_at,
             timeout_s=read_timeout_s(headers),
@@ -111,29 +120,35 @@ class ChatEndpoint:
         )
 
     async def _respond(self, http: web.Request, reply: Reply) -> web.StreamResponse:
-        head = reply_head(reply, disclose=self._settings.disclose)
+        head = reply_head(reply, disclose=self._desk.settings.disclose)
         if reply.chunks is not None:
-            return await write_live(http, reply, reply.chunks, head)
+            writer = self.format.writer(reply.trail.call.request)
+            return await write_live(http, reply.trail, reply.chunks, writer, head)
         if reply.completion is None:
             raise AssertionError("a reply holds chunks or a completion")
         if reply.trail.call.request.stream:
-            return replayed(self._renewed(reply, reply.completion), reply.trail, head)
+            writer = self.format.writer(reply.trail.call.request)
+            return replayed(self._renewed(reply, reply.completion), reply.trail, writer, head)
         head["Content-Type"] = JSON
         return web.Response(body=self._whole(reply, reply.completion), headers=head)
 
     def _whole(self, reply: Reply, completion: Completion) -> bytes:
         """The JSON of an answer; that of a frequent hit is built once but for id and time."""
+        request = reply.trail.call.request
         if not reply.replayed:
-            return build_completion(completion)
-        known = self._tails.get(id(completion))
-        if known is None:  # what is remembered holds the completion, so its id stays its own
-            known = (completion, completion_tail(completion))
-            if len(known[1]) <= MOST_REMEMBERED_BYTES:
-                self._tails.put(id(completion), known)
-        return completion_head(self._new_id(reply), int(self._clock.now())) + known[1]
+            head = self.format.head(completion.id, completion.created)
+            return head + self.format.tail(completion, request)
+        # What is remembered holds both, so their ids stay their own.
+        place = (id(completion), id(request))
+        known = self._tails.get(place)
+        if known is None:
+            known = (completion, request, self.format.tail(completion, request))
+            if len(known[2]) <= MOST_REMEMBERED_BYTES:
+                self._tails.put(place, known)
+        return self.format.head(self._new_id(reply), int(self._clock.now())) + known[2]
 
     def _new_id(self, reply: Reply) -> str:
-        return "chatcmpl-" + reply.trail.call.id.removeprefix("req_")
+        return self.format.new_id(reply.trail.call.id)
 
     def _renewed(self, reply: Reply, completion: Completion) -> Completion:
         """An answer that was given before gets an id and a time of its own."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -11,7 +11,7 @@ from aiohttp import web
 from sidecar.web.chat import ChatEndpoint
 from sidecar.web.checks import check_origin
 from sidecar.web.drain import Drain
-from sidecar.web.errors import Handler, answer_errors
+from sidecar.web.errors import OPENAI, Handler, answer_errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +23,16 @@ class DataPlaneSettings:
     models: Sequence[str]
 
 
-def data_plane(settings: DataPlaneSettings, chat: ChatEndpoint, drain: Drain) -> web.Application:
-    """The aiohttp application of the data plane."""
+def data_plane(
+    settings: DataPlaneSettings, chats: Mapping[str, ChatEndpoint], drain: Drain
+) -> web.Application:
+    """The aiohttp application of the data plane; `chats` are its chat endpoints by path."""
+    formats = {path: chat.format for path, chat in chats.items()}
 
     @web.middleware
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
-        return await answer_errors(request, lambda r: checked(r, handler))
+        format_ = formats.get(request.path, OPENAI)
+        return await answer_errors(request, lambda r: checked(r, handler), format_)
 
     async def checked(request: web.Request, handler: Handler) -> web.StreamResponse:
         check_origin(request, settings.allowed_hosts)
@@ -45,6 +49,7 @@ def data_plane(settings: DataPlaneSettings, chat: ChatEndpoint, drain: Drain) ->
         )
 
     app = web.Application(middlewares=[guarded], client_max_size=settings.max_body_bytes)
-    app.router.add_post("/v1/chat/completions", chat.complete)
+    for path, chat in chats.items():
+        app.router.add_post(path, chat.complete)
     app.router.add_get("/v1/models", models)
     return app

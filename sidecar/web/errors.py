@@ -16,7 +16,8 @@ from sidecar.errors import (
     SidecarError,
     UpstreamRefusedError,
 )
-from sidecar.wire.openai_reply import build_error
+from sidecar.wire.format import Format
+from sidecar.wire.openai_format import OpenAIFormat
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _BY_STATUS: dict[int, type[SidecarError]] = {
@@ -27,14 +28,19 @@ _BY_STATUS: dict[int, type[SidecarError]] = {
 _log = logging.getLogger(__name__)
 
 
-def error_response(error: SidecarError, headers: dict[str, str] | None = None) -> web.Response:
+OPENAI = OpenAIFormat()
+
+
+def error_response(
+    error: SidecarError, format_: Format = OPENAI, headers: dict[str, str] | None = None
+) -> web.Response:
     """The reply that tells an error; a provider's refusal keeps its own status and body."""
     status, body = error.status, b""
     if isinstance(error, UpstreamRefusedError):
         status, body = error.upstream_status or status, error.body
     return web.Response(
         status=status,
-        body=body or build_error(error),
+        body=body or format_.error(error),
         headers={**(headers or {}), **error.headers},
         content_type="application/json",
     )
@@ -47,16 +53,19 @@ def translated(error: web.HTTPException) -> SidecarError:
     return kind(f"{error.reason}: see README for what is served here", headers=allow)
 
 
-async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def answer_errors(
+    request: web.Request, handler: Handler, format_: Format = OPENAI
+) -> web.StreamResponse:
     """Run a handler; whatever it raises becomes a reply, and a bug is logged and answered 500."""
     try:
         return await handler(request)
     except SidecarError as error:
-        return error_response(error)
+        return error_response(error, format_)
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        return error_response(translated(error))
+        return error_response(translated(error), format_)
     except Exception:  # a bug here must cost one reply, not a connection without a word
         _log.exception("unexpected error in %s %s", request.method, request.path)
-        return error_response(SidecarError("an internal error; the log has the details"))
+        unexpected = SidecarError("an internal error; the log has the details")
+        return error_response(unexpected, format_)

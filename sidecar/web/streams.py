@@ -7,18 +7,15 @@ client takes half an answer for a whole one.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import AsyncIterator, Mapping
 
 from aiohttp import web
 
 from sidecar.domain import Chunk, Completion, Json
 from sidecar.errors import SidecarError
-from sidecar.reply import Reply
 from sidecar.trail import Trail
-from sidecar.wire import sse
 from sidecar.wire.assemble import replay
-from sidecar.wire.openai_reply import build_chunk, build_error
+from sidecar.wire.format import EventWriter
 
 _log = logging.getLogger(__name__)
 HEADERS = {
@@ -28,40 +25,38 @@ HEADERS = {
 }
 
 
-def replayed(completion: Completion, trail: Trail, head: Mapping[str, str]) -> web.Response:
+def replayed(
+    completion: Completion, trail: Trail, writer: EventWriter, head: Mapping[str, str]
+) -> web.Response:
     """A whole answer as the stream that the client asked for, in one write."""
-    include_usage = trail.call.request.include_usage
-    chunks = [c for c in replay(completion) if c.deltas]
-    events = [sse.encode(build_chunk(chunk, include_usage=include_usage)) for chunk in chunks]
+    events = [writer.chunk(chunk) for chunk in replay(completion)]
     trail.first_token()
     trail.usage = trail.usage or completion.usage
-    events += last_events(trail, chunks[-1] if chunks else None)
+    events.append(writer.end(trail.usage, told_at_end(trail)))
     return web.Response(body=b"".join(events), headers={**head, **HEADERS})
 
 
 async def write_live(
-    http: web.Request, reply: Reply, chunks: AsyncIterator[Chunk], head: Mapping[str, str]
+    http: web.Request,
+    trail: Trail,
+    chunks: AsyncIterator[Chunk],
+    writer: EventWriter,
+    head: Mapping[str, str],
 ) -> web.StreamResponse:
     """Pass the chunks on one by one."""
     response = web.StreamResponse(headers={**head, **HEADERS})
     await response.prepare(http)
-    trail, last = reply.trail, None
-    include_usage = trail.call.request.include_usage
     try:
         async for chunk in chunks:
-            if not chunk.deltas:
-                continue  # usage goes out once, at the end
-            last = chunk
-            plain = replace(chunk, usage=None) if chunk.usage else chunk
-            await response.write(sse.encode(build_chunk(plain, include_usage=include_usage)))
+            if event := writer.chunk(chunk):
+                await response.write(event)
             if trail.first_token_ms is None and any(d.has_content for d in chunk.deltas):
                 trail.first_token()
-        for event in last_events(trail, last):
-            await response.write(event)
+        await response.write(writer.end(trail.usage, told_at_end(trail)))
     except ConnectionResetError:
         raise  # nobody is there to be told
     except Exception as error:  # a bug too must not look like an end, nor like a new reply
-        await response.write(sse.encode(build_error(told(error, trail))))
+        await response.write(writer.error(told(error, trail)))
     await response.write_eof()
     return response
 
@@ -73,15 +68,6 @@ def told(error: Exception, trail: Trail) -> SidecarError:
         error = SidecarError("an internal error; the log has the details")
     trail.error = error.code
     return error
-
-
-def last_events(trail: Trail, last: Chunk | None) -> Iterator[bytes]:
-    """The usage chunk, where it was asked for and is known, and the end."""
-    if trail.call.request.include_usage and last is not None and trail.usage is not None:
-        usage = replace(last, deltas=(), usage=trail.usage)
-        extra = {"sidecar": told_at_end(trail)}
-        yield sse.encode(build_chunk(usage, include_usage=True, extra=extra))
-    yield sse.encode(sse.DONE)
 
 
 def told_at_end(trail: Trail) -> dict[str, Json]:

@@ -38,7 +38,7 @@ def test_one_target_takes_every_draw():
 
 def test_an_unknown_model_is_refused_with_the_known_ones():
     """The message tells what could have been asked."""
-    table = RouteTable({"gpt-4o": Route("gpt-4o", (A,))})
+    table = RouteTable({"gpt-4o": {"targets": Route("gpt-4o", (A,))}})
     with pytest.raises(ModelNotFoundError, match="gpt-4o") as caught:
         table.require("gpt-5")
     assert (caught.value.param, caught.value.status) == ("model", 404)
@@ -53,7 +53,7 @@ def test_a_long_name_is_not_echoed_whole():
 
 def test_names_match_exactly():
     """No prefix, no other case."""
-    table = RouteTable({"gpt-4o": Route("gpt-4o", (A,))})
+    table = RouteTable({"gpt-4o": {"targets": Route("gpt-4o", (A,))}})
     assert table.require("gpt-4o").targets == (A,)
     for name in ("GPT-4o", "gpt-4", "gpt-4o ", ""):
         with pytest.raises(ModelNotFoundError):
@@ -62,5 +62,5 @@ def test_names_match_exactly():
 
 def test_names_keep_the_order_of_the_config():
     """As `/v1/models` lists them."""
-    table = RouteTable({name: Route(name, (A,)) for name in ("b", "a", "c")})
+    table = RouteTable({name: {"targets": Route(name, (A,))} for name in ("b", "a", "c")})
     assert table.names == ("b", "a", "c")

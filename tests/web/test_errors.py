@@ -90,7 +90,7 @@ def test_a_refusal_is_passed_on_as_the_provider_said_it():
         body=b'{"e":1}',
         headers={"retry-after": "7"},
     )
-    response = error_response(error, {"x-sidecar-request-id": "req_1"})
+    response = error_response(error, headers={"x-sidecar-request-id": "req_1"})
     assert (response.status, response.body) == (429, b'{"e":1}')
     told = (response.headers["retry-after"], response.headers["x-sidecar-request-id"])
     assert told == ("7", "req_1")

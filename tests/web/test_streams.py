@@ -11,14 +11,25 @@ from aiohttp import web
 from sidecar.clock import ManualClock
 from sidecar.domain import Choice, Chunk, Completion, Delta, Usage
 from sidecar.errors import UpstreamError
-from sidecar.reply import Reply
 from sidecar.singleflight import FlightAbandonedError
 from sidecar.trail import Trail
 from sidecar.web.streams import replayed, write_live
+from sidecar.wire.format import EventWriter
+from sidecar.wire.openai_format import OpenAIFormat
 
 USAGE = Usage(10, 5)
 DONE = b"data: [DONE]"
 ANSWER = Completion("chatcmpl-1", 7, "gpt-4o", (Choice(0, "Hello you", "stop"),), USAGE)
+
+
+def writer_for(trail: Trail) -> EventWriter:
+    """The writer of OpenAI's streams."""
+    return OpenAIFormat().writer(trail.call.request)
+
+
+def again(answer: Completion, trail: Trail, head: dict[str, str]) -> web.Response:
+    """A stored answer as a stream of OpenAI's."""
+    return replayed(answer, trail, writer_for(trail), head)
 
 
 def chunk(text: str | None = None, **changes: object) -> Chunk:
@@ -61,7 +72,7 @@ def live(serve, client):
 
     async def answer(trail: Trail, chunks: AsyncIterator[Chunk]) -> bytes:
         async def handler(http: web.Request) -> web.StreamResponse:
-            return await write_live(http, Reply(trail, chunks=chunks), chunks, {"x-a": "b"})
+            return await write_live(http, trail, chunks, writer_for(trail), {"x-a": "b"})
 
         app = web.Application()
         app.router.add_get("/", handler)
@@ -158,7 +169,8 @@ async def test_a_client_that_leaves_ends_the_stream(serve, client, trail_of):
     chunks = endless()
 
     async def handler(http: web.Request) -> web.StreamResponse:
-        return await write_live(http, Reply(trail_of(), chunks=chunks), chunks, {})
+        trail = trail_of()
+        return await write_live(http, trail, chunks, writer_for(trail), {})
 
     app = web.Application()
     app.router.add_get("/", handler)
@@ -170,7 +182,7 @@ async def test_a_client_that_leaves_ends_the_stream(serve, client, trail_of):
 
 def test_a_stored_answer_reads_as_a_stream(trail_of):
     """Role, text, end, in this order."""
-    events = datas(replayed(ANSWER, trail_of(), {}).body)
+    events = datas(again(ANSWER, trail_of(), {}).body)
     assert events[0]["choices"][0]["delta"]["role"] == "assistant"
     assert text_of(events) == "Hello you"
     assert events[-2]["choices"][0]["finish_reason"] == "stop"
@@ -179,7 +191,7 @@ def test_a_stored_answer_reads_as_a_stream(trail_of):
 
 def test_a_stored_answer_tells_its_usage_to_who_asked(trail_of):
     """As the provider told it then."""
-    events = datas(replayed(ANSWER, trail_of(include_usage=True), {}).body)
+    events = datas(again(ANSWER, trail_of(include_usage=True), {}).body)
     assert events[-2]["usage"]["completion_tokens"] == 5
     assert all(event.get("usage") is None for event in events[:-2])
 
@@ -187,13 +199,13 @@ def test_a_stored_answer_tells_its_usage_to_who_asked(trail_of):
 def test_a_stored_answer_without_usage_is_a_stream_all_the_same(trail_of):
     """Nothing is made up."""
     answer = Completion("1", 7, "m", ANSWER.choices)
-    events = datas(replayed(answer, trail_of(include_usage=True), {}).body)
+    events = datas(again(answer, trail_of(include_usage=True), {}).body)
     assert text_of(events) == "Hello you"
     assert all(event.get("usage") is None for event in events[:-1])
 
 
 def test_a_replayed_stream_is_held_by_no_proxy(trail_of):
     """The same head as a live one."""
-    head = replayed(ANSWER, trail_of(), {"x-a": "b"}).headers
+    head = again(ANSWER, trail_of(), {"x-a": "b"}).headers
     told = (head["Content-Type"], head["Cache-Control"], head["X-Accel-Buffering"], head["x-a"])
     assert told == ("text/event-stream; charset=utf-8", "no-cache", "no", "b")
