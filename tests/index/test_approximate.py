@@ -68,6 +68,11 @@ def test_a_floor_leaves_out_what_is_far(file):
     assert counts[2] < counts[0] / 10
 
 
+def test_a_low_floor_leaves_no_list_out(file):
+    """As many are looked into as may be, however far their centres are."""
+    assert all(len(rows) == 500 for rows in shortlists(file, MATRIX[:100], 500, 0.0))
+
+
 def test_no_list_is_longer_than_asked_for_or_holds_fillers(file):
     """Up to so many labels, each one that was stored, each once."""
     for count in (1, 64, 2 * ROWS):
