@@ -2,66 +2,87 @@
 
 `Sidecar` makes the parts from a config and starts nothing; `start` opens the cache and
 the providers; `close` ends what was started, in the opposite order. What can't work is a
-`ConfigError` of one line, before a socket is served.
+`ConfigError` of one line, before a socket is served. `take` puts another config in force
+while requests are answered.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 
 from aiohttp import web
 
 from sidecar import wiring
+from sidecar.cache.embeddings import EmbeddingCache
 from sidecar.cache.tiers import Cache
 from sidecar.clock import SystemClock
 from sidecar.config import Config
-from sidecar.config.routes import OpenAIProvider as OpenAIConfig
-from sidecar.config.routes import SimulatedProvider as SimulatedConfig
+from sidecar.counting import Counting
 from sidecar.embed import EmbeddingQueue, open_embedder
-from sidecar.errors import ConfigError
+from sidecar.embeddings import Embeddings
 from sidecar.events import Observers
 from sidecar.fill import Filler
+from sidecar.idempotency.once import Once
+from sidecar.idempotency.store import AnswerStore
+from sidecar.identify import require_client
 from sidecar.lookup import Lookup
 from sidecar.observe.lag import LoopLag
+from sidecar.observe.memory import MemoryShare, limit_bytes
 from sidecar.observe.metrics import Metrics
 from sidecar.operations import Operations
 from sidecar.pipeline import Pipeline
-from sidecar.providers.openai import OpenAIProvider
-from sidecar.providers.simulated.server import SimulatedServer
-from sidecar.providers.transport import Transport
-from sidecar.route.dispatch import Dispatcher, Provider
+from sidecar.providing import Providers
+from sidecar.reload import ConfigSource, Reloader
+from sidecar.route.dispatch import Dispatcher
+from sidecar.route.table import RouteTable
+from sidecar.routing import LiveRoutes, offered
+from sidecar.shedding import Shedding
 from sidecar.state import StateDir
 from sidecar.switch import Switch
 from sidecar.tasks import Tasks
+from sidecar.toggles import ToggleFile, Toggles
 from sidecar.usage.ledger import RequestLedger
 from sidecar.verify.fixed import FixedVerifier
 from sidecar.web.admin import admin_plane
 from sidecar.web.chat import ChatEndpoint, Desk
-from sidecar.web.data_plane import data_plane
+from sidecar.web.count_tokens import CountTokensEndpoint
+from sidecar.web.data_plane import Door, data_plane
 from sidecar.web.drain import Drain
+from sidecar.web.embeddings import EmbeddingsEndpoint
+from sidecar.wire.anthropic_format import AnthropicFormat
 from sidecar.wire.format import Format
 from sidecar.wire.openai_format import OpenAIFormat
+from sidecar.wire.responses_format import ResponsesFormat
 
-CHATS: dict[str, Format] = {"/v1/chat/completions": OpenAIFormat()}
+CHATS: dict[str, Format] = {
+    "/v1/chat/completions": OpenAIFormat(),
+    "/v1/messages": AnthropicFormat(),
+    "/v1/responses": ResponsesFormat(),
+}
 
 
 class Sidecar:
-    """One sidecar: two web applications over the same parts. Use on one event loop."""
+    """One sidecar: two web applications over the same parts. Use on one event loop.
 
-    def __init__(self, config: Config, state: StateDir) -> None:
-        self.config = config
+    `source` is where the config came from, for whoever wants it read again.
+    """
+
+    def __init__(self, config: Config, state: StateDir, source: ConfigSource | None = None) -> None:
         self.clock = SystemClock()
         self.tasks = Tasks()
+        self.reloader = Reloader(config, source, self.take, self.clock)
+        self.followers: list[Callable[[Config], None]] = []
+        """Told of every config that is put in force after the first."""
         self._resources = AsyncExitStack()
-        self._providers: dict[str, Provider] = {}
+        self._providers = Providers(self.clock)
         # Loaded here: it blocks for a moment, and a corrupt weight must be told at once.
         self.embedder = open_embedder(
             config.embedding.model,
             backend=config.embedding.backend,
             threads=config.embedding.threads,
         )
-        self.metrics = Metrics(config.models)
+        self.metrics = Metrics(config.models, wiring.targets(config))
         self.ledger = RequestLedger(
             state.path / "requests.sqlite",
             self.clock,
@@ -77,44 +98,90 @@ class Sidecar:
             clock=self.clock,
             tasks=self.tasks,
             observers=self.observers,
+            keep_stale_s=wiring.keep_stale_s(config.cache),
         )
-        rules = [wiring.cache_rule(rule) for rule in config.cache.rules]
-        self.switch = Switch(wiring.cache_settings(config.cache), rules)
+        self.switch = Switch(*wiring.switch_settings(config.cache))
         self.drain = Drain(self.clock, config.listen.drain_s)
-        self.operations = Operations(
-            self.cache, self.ledger, self.metrics, self.switch, self.drain, self.clock,
-            about=self._about(state),
-        )  # fmt: skip
         self.queue = EmbeddingQueue(
             self.embedder, timeout_s=config.embedding.timeout_ms / 1e3, clock=self.clock
         )
-        self.desk = Desk(self._pipeline(), self.clock, self.observers, wiring.chat_settings(config))
-        chats = {path: ChatEndpoint(format_, self.desk) for path, format_ in CHATS.items()}
-        self.data_app = data_plane(wiring.data_plane_settings(config), chats, self.drain)
+        self.dispatcher = Dispatcher(self._providers.clients, self.clock, self.observers)
+        self.routes = self._live_routes(config, state)
+        self.answers = AnswerStore(state.path / "idempotency.sqlite", self.clock)
+        self.embedding_cache = EmbeddingCache(state.path / "embeddings.sqlite", self.clock)
+        self.operations = Operations(
+            self.cache, self.embedding_cache, self.answers, self.ledger, self.metrics,
+            self.switch, self.drain, self.routes, self.reloader, self.clock,
+            about=self._about(state),
+        )  # fmt: skip
+        self.pipeline = self._pipeline(config)
+        self.embeddings = self._embeddings(config)
+        self.counting = Counting(self._providers.clients, self.routes.table)
+        self.routes.follow(self._use_routes)
+        self.lag = LoopLag(self.clock)
+        self.desk = self._desk(config)
+        self._model_names = list(config.models)  # the data plane's list, changed by `take`
+        door = wiring.data_plane_settings(config, self._model_names)
+        self.data_app = data_plane(door, self._doors(), self.drain, self._check_client)
         self.admin_app = admin_plane(wiring.admin_settings(config), self.operations)
         self._add_gauges()
 
-    def _pipeline(self) -> Pipeline:
+    def _live_routes(self, config: Config, state: StateDir) -> LiveRoutes:
+        table = wiring.route_table(config.models)
+        toggles = Toggles(ToggleFile(state.path / "toggles.json"), offered(table))
+        return LiveRoutes(table, toggles, self.dispatcher)
+
+    def _pipeline(self, config: Config) -> Pipeline:
         lookup = Lookup(self.cache, self.queue, FixedVerifier(), self.clock)
-        dispatcher = Dispatcher(self._providers, self.clock)
-        filler = Filler(lookup, dispatcher, self.cache, self.clock)
-        routes = wiring.route_table(self.config.models)
-        return Pipeline(lookup, filler, routes, self.switch.settings_for, self.tasks)
+        self.filler = Filler(
+            lookup, self.dispatcher, self.cache, self.clock,
+            store_fallback=config.cache.store_fallback,
+        )  # fmt: skip
+        table, settings_for = self.routes.table, self.switch.settings_for
+        return Pipeline(lookup, self.filler, table, settings_for, self.tasks)
+
+    def _desk(self, config: Config) -> Desk:
+        memory = MemoryShare(self.clock, limit_bytes())
+        return Desk(
+            self.pipeline, self.clock, self.observers, wiring.chat_settings(config),
+            shedding=Shedding(lambda: self.lag.sustained_s, memory),
+            once=Once(self.answers, self.tasks),
+        )  # fmt: skip
+
+    def _embeddings(self, config: Config) -> Embeddings:
+        return Embeddings(
+            self._providers.clients, self.routes.table, self.embedding_cache,
+            self.switch.settings_for, self.clock, store_fallback=config.cache.store_fallback,
+        )  # fmt: skip
+
+    def _doors(self) -> dict[str, Door]:
+        """What the data plane answers, by path."""
+        chats = {path: ChatEndpoint(format_, self.desk) for path, format_ in CHATS.items()}
+        return {
+            **chats,
+            "/v1/messages/count_tokens": CountTokensEndpoint(self.desk, self.counting),
+            "/v1/embeddings": EmbeddingsEndpoint(self.desk, self.embeddings),
+        }
+
+    def _check_client(self, headers: Mapping[str, str]) -> None:
+        require_client(headers, self.desk.settings.identity)
 
     async def start(self) -> None:
         """Open the cache (the exact tier is complete when this returns) and the providers."""
         self._resources.callback(self.queue.close)
+        self._resources.push_async_callback(self.answers.close)
         self._resources.push_async_callback(self.tasks.close)
         self.ledger.open()
         self._resources.push_async_callback(self.ledger.close)
         await self.cache.open()
         self._resources.push_async_callback(self.cache.close)
-        await self._open_providers()
-        lag = LoopLag(self.clock)
-        self.tasks.start(lag.run(), name="loop-lag")
-        self.metrics.gauge(
-            "sidecar_event_loop_lag_seconds", "How late the loop is", lambda: lag.seconds
-        )
+        await self.embedding_cache.open()
+        self._resources.push_async_callback(self.embedding_cache.close)
+        self._resources.push_async_callback(self._providers.close)
+        configured = self.reloader.config.providers
+        self._providers.adopt(configured, await self._providers.prepare(configured))
+        self.tasks.start(self.lag.run(), name="loop-lag")
+        self.tasks.start(self.reloader.watch(), name="config-watch")
         self.operations.began_at = self.clock.now()
         self.operations.running = True
 
@@ -123,28 +190,29 @@ class Sidecar:
         self.operations.running = False
         await self._resources.aclose()
 
-    async def _open_providers(self) -> None:
-        outside, inside = Transport(), Transport(use_environment=False)
-        self._resources.push_async_callback(outside.close)
-        self._resources.push_async_callback(inside.close)
-        for name, provider in self.config.providers.items():
-            match provider:
-                case OpenAIConfig():
-                    key = provider.api_key.get_secret_value() if provider.api_key else None
-                    client = OpenAIProvider(name, provider.base_url, key, outside)
-                case SimulatedConfig():
-                    url = await self._simulate(provider)
-                    client = OpenAIProvider(name, url, None, inside)
-                case _:
-                    raise ConfigError(f"providers.{name}.kind is not available in this version")
-            self._providers[name] = client
+    async def take(self, config: Config) -> None:
+        """Put another config in force. `ConfigError` where it can't be; then nothing changed.
 
-    async def _simulate(self, config: SimulatedConfig) -> str:
-        """Start the simulated provider on a port of its own; its base URL."""
-        server = SimulatedServer(latency_ms=config.latency_ms, tokens_per_s=config.tokens_per_s)
-        await server.start()
-        self._resources.push_async_callback(server.close)
-        return server.base_url
+        All that may fail or wait comes first; then everything is swapped in one turn of the
+        event loop, so that no request sees half of it.
+        """
+        made = await self._providers.prepare(config.providers)
+        table, chat = wiring.route_table(config.models), wiring.chat_settings(config)
+        cache = wiring.switch_settings(config.cache)
+        self._providers.adopt(config.providers, made)
+        self.routes.configure(table)
+        self.switch.configure(*cache)
+        self.cache.expiry.keep_stale_s = wiring.keep_stale_s(config.cache)
+        self.filler.store_fallback = config.cache.store_fallback
+        self.embeddings.store_fallback = config.cache.store_fallback
+        self.metrics.configured(config.models, wiring.targets(config))
+        self.desk.settings = chat
+        self._model_names[:] = config.models
+        for follow in self.followers:
+            follow(config)
+
+    def _use_routes(self, table: RouteTable) -> None:
+        self.pipeline.routes = self.embeddings.routes = self.counting.routes = table
 
     def _about(self, state: StateDir) -> dict[str, object]:
         return {
@@ -153,17 +221,12 @@ class Sidecar:
                 "dimension": self.embedder.dimension,
                 "max_tokens": self.embedder.max_tokens,
             },
-            "models": {
-                name: [f"{target.provider}/{target.model}" for target in model.targets]
-                for name, model in self.config.models.items()
-            },
-            "providers": {name: item.kind for name, item in self.config.providers.items()},
             "state_dir": str(state.path.absolute()),
-            "not_in_force": list(self.config.notes),
         }
 
     def _add_gauges(self) -> None:
         gauge, cache = self.metrics.gauge, self.cache
+        gauge("sidecar_event_loop_lag_seconds", "How late the loop is", lambda: self.lag.seconds)
         gauge("sidecar_in_flight", "Requests being answered", lambda: self.desk.in_flight)
         gauge("sidecar_threshold", "Least confidence of a hit", lambda: FixedVerifier().threshold)
         gauge("sidecar_cache_entries", "Entries kept", lambda: cache.stats().entries)

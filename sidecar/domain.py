@@ -1,11 +1,7 @@
 """Requests and answers, in no vendor's format: frozen data and nothing else.
 
-Every wire format is read into these types and every provider is asked from them, so
-that no stage knows whose JSON came in. Parameters keep the names of OpenAI's Chat
-Completions, the field's common tongue; a codec of another format translates into them.
-
-Nothing of a request may be lost here: what no field names stands in an `extra` or
-`unknown` mapping, which is passed on and belongs to the cache's scope.
+Every wire format is read into these types. Parameters keep the names of OpenAI's Chat
+Completions. Nothing may be lost: what no field names is in an `extra` or `unknown` mapping.
 """
 
 from __future__ import annotations
@@ -15,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
-from sidecar.nothing import NOTHING as NOTHING  # noqa: PLC0414  given on with the rest
+from sidecar.nothing import NOTHING as NOTHING  # noqa: PLC0414  given on
 from sidecar.nothing import Json as Json  # noqa: PLC0414
 
 
@@ -113,13 +109,11 @@ class Message:
 class ChatRequest:
     """What was asked.
 
-    `parameters` are the fields that change an answer and that this version knows;
-    `unknown` are the rest of the body's fields. Both are passed on, both belong to the
-    scope. `labels` (metadata, user, store, safety_identifier) are passed on and don't.
-
-    `dialect` is that of the format it was read from. Attachments, `unknown` and `extra`
-    fields are in its words; a codec of another dialect translates them, or refuses them by
-    name. Answers of one dialect are not given in another: it belongs to the scope.
+    `parameters` are the fields that change an answer and that this version knows, `unknown`
+    the rest. Both are passed on and belong to the scope; `labels` (metadata, user, store,
+    safety_identifier) are passed on and don't. Attachments, `unknown` and `extra` are in the
+    words of `dialect`; a codec of another translates them or refuses them by name. Answers
+    of one dialect are not given in another, so it belongs to the scope.
     """
 
     model: str
@@ -258,8 +252,7 @@ NO_CONTROLS = CacheControls()
 class Call:
     """One request with all that decides what happens to it. Times are Unix seconds.
 
-    `client_key` is the key that the client sent: for a provider that is configured to be
-    asked with it, and for nothing else.
+    `client_key` is the client's own, for a provider that is to be asked with it alone.
     """
 
     id: str

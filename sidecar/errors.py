@@ -11,7 +11,7 @@ from dataclasses import asdict
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from sidecar.domain import Attempt
+from sidecar.domain import Attempt, Dialect
 
 
 class Origin(StrEnum):
@@ -47,6 +47,7 @@ class SidecarError(Exception):
         super().__init__(message)
         self.message = message
         self.param = param
+        self.attempts: tuple[Attempt, ...] = ()
         self.detail = dict(detail or {})
         self.headers = dict(headers or {})
 
@@ -138,6 +139,14 @@ class CacheMissError(SidecarError):
     origin = Origin.CLIENT
 
 
+class OverloadedError(SidecarError):
+    """There is more to do than may be done at once: come again in a moment."""
+
+    status = 503
+    code = "overloaded"
+    retryable = True
+
+
 class DrainingError(SidecarError):
     """The process is about to end and takes no new calls."""
 
@@ -147,7 +156,10 @@ class DrainingError(SidecarError):
 
 
 class UpstreamError(SidecarError):
-    """A provider failed. `reason` is one word for the trail."""
+    """A provider failed. `reason` is one word for the trail.
+
+    `never_sent` says that no byte of the request reached the provider.
+    """
 
     status = 503
     code = "all_targets_failed"
@@ -162,16 +174,32 @@ class UpstreamError(SidecarError):
         reason: str,
         upstream_status: int | None = None,
         headers: Mapping[str, str] | None = None,
+        never_sent: bool = False,
     ) -> None:
         super().__init__(message, headers=headers)
         self.reason = reason
         self.upstream_status = upstream_status
-        self.attempts: tuple[Attempt, ...] = ()
+        self.never_sent = never_sent
 
     @property
     def body_detail(self) -> Mapping[str, Any]:
         """The attempts that led here, by name."""
         return {"attempts": [asdict(attempt) for attempt in self.attempts]}
+
+
+class AllTargetsFailedError(UpstreamError):
+    """Nobody on a route has answered; the attempts say who was asked."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, reason="all_targets_failed")
+
+
+class TargetsBusyError(UpstreamError):
+    """Every target of a route asks to come later."""
+
+    status = 429
+    code = "rate_limited"
+    kind = "rate_limit_error"
 
 
 class UpstreamTimeoutError(UpstreamError):
@@ -190,13 +218,16 @@ class UpstreamInvalidError(UpstreamError):
 
 
 class UpstreamRefusedError(UpstreamError):
-    """A provider's 4xx that is the caller's fault: passed on with its own status and body."""
+    """A provider's 4xx that is the caller's fault: passed on with its own status and body.
+
+    `dialect` says in whose shape the body is, for a client may speak another one.
+    """
 
     kind = "invalid_request_error"
     origin = Origin.CLIENT
     retryable = False
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a refusal is told by, each by name
         self,
         message: str,
         *,
@@ -204,6 +235,33 @@ class UpstreamRefusedError(UpstreamError):
         upstream_status: int,
         body: bytes,
         headers: Mapping[str, str] | None = None,
+        dialect: Dialect = Dialect.OPENAI,
     ) -> None:
         super().__init__(message, reason=reason, upstream_status=upstream_status, headers=headers)
         self.body = body
+        self.dialect = dialect
+
+
+class RateLimitedError(SidecarError):
+    """More was asked in a minute than config allows; `retry-after` says when there is room."""
+
+    status = 429
+    code = "rate_limited"
+    kind = "rate_limit_error"
+    origin = Origin.CLIENT
+    retryable = True
+
+
+class IdempotencyMismatchError(InvalidRequestError):
+    """An `Idempotency-Key` came again with another body."""
+
+    status = 422
+    code = "idempotency_mismatch"
+
+
+class IdempotencyUnavailableError(SidecarError):
+    """It can't be looked up whether an `Idempotency-Key` was answered before."""
+
+    status = 503
+    code = "idempotency_unavailable"
+    retryable = True

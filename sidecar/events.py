@@ -84,6 +84,11 @@ class RequestRow(NamedTuple):
     saved_route_nanousd: int | None
 
     @property
+    def joined(self) -> bool:
+        """Whether another request's flight was shared: its attempts stand in that one's row."""
+        return self.outcome == "coalesced" or any(d.stage == "flight" for d in self.decisions)
+
+    @property
     def overhead_ms(self) -> float:
         """Time not spent waiting for a provider."""
         return max(0.0, self.total_ms - self.provider_ms)
@@ -98,13 +103,31 @@ class EntriesEvicted:
 
 
 @dataclass(frozen=True, slots=True)
+class BreakerChanged:
+    """A target's breaker is closed (0), half-open (1) or open (2) from now on."""
+
+    provider: str
+    model: str
+    state: int
+
+
+@dataclass(frozen=True, slots=True)
+class FirstToken:
+    """A target's stream has begun to answer, `seconds` after it was asked."""
+
+    provider: str
+    model: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class ObserverFailed:
     """An observer dropped what it was told; `what` names it."""
 
     what: str
 
 
-Event: TypeAlias = RequestRow | EntriesEvicted | ObserverFailed
+Event: TypeAlias = RequestRow | EntriesEvicted | BreakerChanged | FirstToken | ObserverFailed
 Observer: TypeAlias = Callable[[Event], None]
 _log = logging.getLogger(__name__)
 

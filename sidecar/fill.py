@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from secrets import token_hex
 
 from sidecar.cache.entry import Entry
@@ -10,13 +10,13 @@ from sidecar.cache.policy import calls_tools, why_unstorable
 from sidecar.cache.tiers import Cache
 from sidecar.clock import Clock
 from sidecar.domain import Attempt, Chunk, Completion
-from sidecar.errors import UpstreamError
+from sidecar.errors import SidecarError
+from sidecar.identify import with_user_label
 from sidecar.lookup import Lookup
 from sidecar.question import Question
 from sidecar.reasons import Reason
 from sidecar.reply import Reply
-from sidecar.route.dispatch import Dispatcher
-from sidecar.route.table import Target
+from sidecar.route.dispatch import Answered, Dispatcher
 from sidecar.singleflight import Flight
 
 
@@ -34,9 +34,22 @@ class Landed:
 
 
 class Filler:
-    """Fills a gap in the cache from a provider."""
+    """Fills a gap in the cache from a provider.
 
-    def __init__(self, lookup: Lookup, dispatcher: Dispatcher, cache: Cache, clock: Clock) -> None:
+    `store_fallback`, which may be changed at any time, says whether a fallback's answer is
+    kept: it would be told long after those who were meant to answer are back.
+    """
+
+    def __init__(
+        self,
+        lookup: Lookup,
+        dispatcher: Dispatcher,
+        cache: Cache,
+        clock: Clock,
+        *,
+        store_fallback: bool = False,
+    ) -> None:
+        self.store_fallback = store_fallback
         self._lookup = lookup
         self._dispatcher = dispatcher
         self._cache = cache
@@ -48,29 +61,37 @@ class Filler:
             trail = found.trail
             model, provider = trail.answered_model, trail.answered_provider
             return Landed(found.completion, model, provider, found=found)
-        attempts: list[Attempt] = []
+        # The leader's own list: what was tried stands in its row even if it leaves midway.
+        attempts = asked.trail.attempts
         try:
-            completion, target = await self._dispatcher.ask(
-                asked.call, asked.route, emit=flight.emit, attempts=attempts
+            call = asked.call
+            if call.caller.user:
+                call = replace(call, request=with_user_label(call.request, call.caller))
+            answered = await self._dispatcher.ask(
+                call, asked.route, emit=flight.emit, attempts=attempts
             )
-        except UpstreamError as error:
+        except SidecarError as error:
             error.attempts = tuple(attempts)
             raise
-        return await self._land(asked, completion, target, tuple(attempts))
+        return await self._land(asked, answered, tuple(attempts))
 
     async def _land(
-        self,
-        asked: Question,
-        completion: Completion,
-        target: Target,
-        attempts: tuple[Attempt, ...],
+        self, asked: Question, answered: Answered, attempts: tuple[Attempt, ...]
     ) -> Landed:
+        completion, target = answered.completion, answered.target
         model = completion.model or target.model
-        refusal = asked.permission.write or why_unstorable(completion, asked.settings)
+        refusal = self._why_not_kept(asked, answered)
         if refusal is None:
-            entry = self._entry(asked, completion, model, target, attempts)
+            entry = self._entry(asked, answered, model, attempts)
             refusal = await self._keep(asked, entry)
         return Landed(completion, model, target.provider, attempts, refusal is None, refusal)
+
+    def _why_not_kept(self, asked: Question, answered: Answered) -> Reason | None:
+        if reason := asked.permission.write:
+            return reason
+        if answered.is_fallback and not self.store_fallback:
+            return Reason.FALLBACK
+        return why_unstorable(answered.completion, asked.settings)
 
     async def _keep(self, asked: Question, entry: Entry) -> Reason | None:
         # What was not compared was not embedded either; others may still find it by meaning.
@@ -82,12 +103,11 @@ class Filler:
     def _entry(
         self,
         asked: Question,
-        completion: Completion,
+        answered: Answered,
         model: str,
-        target: Target,
         attempts: tuple[Attempt, ...],
     ) -> Entry:
-        call, now = asked.call, self._clock.now()
+        call, now, completion = asked.call, self._clock.now(), answered.completion
         by_meaning = asked.permission.meaning is None and not calls_tools(completion)
         return Entry(
             id=token_hex(8),
@@ -97,7 +117,7 @@ class Filler:
             completion=completion,
             model=call.request.model,
             answered_model=model,
-            provider=target.provider,
+            provider=answered.target.provider,
             tenant=call.caller.tenant,
             user=call.caller.user,
             prompt="",

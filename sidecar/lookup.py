@@ -7,7 +7,7 @@ verifier. Whatever fails on this side of the provider is a miss with a reason.
 from __future__ import annotations
 
 from sidecar.cache.entry import Candidate, Entry
-from sidecar.cache.policy import why_too_old
+from sidecar.cache.policy import why_not_stale, why_too_old
 from sidecar.cache.tiers import Cache
 from sidecar.clock import Clock
 from sidecar.domain import Outcome
@@ -43,6 +43,15 @@ class Lookup:
         """A hit of the exact tier."""
         entry = await self._cache.get(asked.key.exact)
         return self._reply(asked, entry, Outcome.EXACT) if entry else None
+
+    async def stale(self, asked: Question) -> Reply | None:
+        """An expired answer to an equal question, for when nobody gives a fresh one."""
+        if why_not_stale(asked.permission, asked.settings):
+            return None
+        entry = await self._cache.get_stale(
+            asked.key.exact, within_s=asked.settings.stale_if_error_s
+        )
+        return self._reply(asked, entry, Outcome.STALE) if entry else None
 
     async def _by_meaning(self, asked: Question) -> Reply | None:
         if asked.permission.meaning is not None:

@@ -6,12 +6,17 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from sidecar import __version__
+from sidecar.cache.embeddings import EmbeddingCache
 from sidecar.cache.entry import Selector
 from sidecar.cache.policy import Mode
 from sidecar.cache.tiers import Cache
 from sidecar.clock import Clock
+from sidecar.config import Config
 from sidecar.domain import Json
+from sidecar.idempotency.store import AnswerStore
 from sidecar.observe.metrics import Metrics
+from sidecar.reload import Reloader
+from sidecar.routing import LiveRoutes
 from sidecar.switch import Switch
 from sidecar.usage.ledger import RequestLedger
 from sidecar.web.drain import Drain
@@ -22,10 +27,14 @@ class Operations:
     """The admin plane's view. `about` is what doesn't change while the process lives."""
 
     cache: Cache
+    embeddings: EmbeddingCache
+    answers: AnswerStore
     ledger: RequestLedger
     metrics_sink: Metrics
     switch: Switch
     drain: Drain
+    live_routes: LiveRoutes
+    reloader: Reloader
     clock: Clock
     about: Mapping[str, Json]
     began_at: float = 0.0
@@ -53,6 +62,9 @@ class Operations:
             "mode": self.switch.mode.value,
             "cache": asdict(self.cache.stats()),
             "ledger": {"dropped": self.ledger.dropped, "failing": self.ledger.failing},
+            "config": self.reloader.state(),
+            "toggled": self.live_routes.toggled,
+            **answerers(self.reloader.config),
             **self.about,
         }
 
@@ -61,9 +73,37 @@ class Operations:
         return await self.ledger.find(request_id)
 
     async def purge(self, field: str, value: str, *, dry_run: bool) -> int:
-        """Forget entries in every tier; how many matched."""
-        return await self.cache.purge(Selector(field, value), dry_run=dry_run)
+        """Forget answers wherever they are kept; how many matched."""
+        selector = Selector(field, value)
+        count = await self.cache.purge(selector, dry_run=dry_run)
+        count += await self.embeddings.forget(selector, dry_run=dry_run)
+        return count + await self.answers.forget(field, value, dry_run=dry_run)
 
     def set_mode(self, mode: str) -> None:
         """The kill switch."""
         self.switch.set_mode(Mode(mode))
+
+    def routes(self) -> Mapping[str, Json]:
+        """Each model: who answers, who else could, how their breakers are."""
+        return self.live_routes.view()
+
+    async def toggle(self, name: str, variant: str | None) -> Mapping[str, Json]:
+        """Let a variant answer for a model, or for all that have it."""
+        return await self.live_routes.toggle(name, variant)
+
+    async def reload(self) -> Mapping[str, Json]:
+        """Read the config again and put it in force."""
+        done = await self.reloader.reload("an operator asked")
+        return {**asdict(done), **self.reloader.state()}
+
+
+def answerers(config: Config) -> Mapping[str, Json]:
+    """What config says about models and providers, and what of it is not in force."""
+    return {
+        "models": {
+            name: [f"{target.provider}/{target.model}" for target in model.targets]
+            for name, model in config.models.items()
+        },
+        "providers": {name: item.kind for name, item in config.providers.items()},
+        "not_in_force": list(config.notes),
+    }

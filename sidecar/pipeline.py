@@ -2,7 +2,8 @@
 
 Each step is a room of its own behind a small face; this file only knows their order.
 It keeps three promises: a hit is never stored again under the new question (meaning is
-not transitive), a broken cache is a miss, and every decision is noted in the trail.
+not transitive), a broken cache is a miss, and every decision is noted in the trail. Where
+nobody answers, an expired answer is better than an error, if it may be told at all.
 
 The steps still to come have their place: render before `understand`, gate and reserve
 at the start of `Filler.fill`, settle at its end.
@@ -13,12 +14,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from sidecar.cache.key import CacheKey, cache_key
 from sidecar.cache.policy import Permission, Settings, permit
 from sidecar.domain import CacheControls, Call, Caller, ChatRequest, Chunk, Outcome
-from sidecar.errors import CacheMissError, UpstreamError, UpstreamTimeoutError
+from sidecar.errors import (
+    CacheMissError,
+    Origin,
+    SidecarError,
+    UpstreamError,
+    UpstreamTimeoutError,
+)
 from sidecar.fill import Filler, Landed
 from sidecar.lookup import Lookup
 from sidecar.memo import Memo
@@ -31,24 +38,32 @@ from sidecar.trail import Trail
 
 REMEMBERED = 512
 """How many requests that come again and again are understood only once."""
-
+TOO_MANY = 429
 
 NOWHERE = CacheKey(b"", b"", None)
 """Of a call that is neither read nor written: working its place out would be in vain."""
 
 
+Place: TypeAlias = tuple[int, Caller, CacheControls, str | None]
+
+
 class Understood(NamedTuple):
-    """What follows from a request, its caller and the settings alone."""
+    """What follows from a request, its caller, the settings and the routes alone."""
 
     request: ChatRequest
     settings: Settings
+    routes: RouteTable
     route: Route
     permission: Permission
     key: CacheKey
 
 
 class Pipeline:
-    """Answers calls. One per process, on one event loop."""
+    """Answers calls. One per process, on one event loop.
+
+    `routes` may be replaced at any time: calls from then on go by the new ones, those under
+    way finish by the old.
+    """
 
     def __init__(
         self,
@@ -60,10 +75,10 @@ class Pipeline:
     ) -> None:
         self._lookup = lookup
         self._filler = filler
-        self._routes = routes
+        self.routes = routes
         self._settings_for = settings_for
         self._flights: Flights[Chunk, Landed] = Flights(tasks)
-        self._understood: Memo[tuple[int, Caller, CacheControls], Understood] = Memo(REMEMBERED)
+        self._understood: Memo[Place, Understood] = Memo(REMEMBERED)
 
     async def answer(self, call: Call, trail: Trail) -> Reply:
         """Reply from a verified entry, or ask a provider exactly once."""
@@ -73,28 +88,34 @@ class Pipeline:
             return hit
         if call.controls.only_if_cached:
             raise CacheMissError("nothing is cached for this request, and only that was allowed")
-        return await self._fly(asked)
+        try:
+            return await self._fly(asked)
+        except UpstreamError as error:
+            stale = await self._lookup.stale(asked) if nobody_answered(error) else None
+            if stale is None:
+                raise
+            return stale
 
     def _understand(self, call: Call, trail: Trail) -> Question:
         """Who would answer, what is allowed, and where the answer lives."""
         settings = self._settings_for(call)
         # By identity: equal bodies are read into one request (see `web.chat`). What is
         # remembered holds the request, so no other can come to have its id meanwhile.
-        place = (id(call.request), call.caller, call.controls)
+        place = (id(call.request), call.caller, call.controls, call.route)
         known = self._understood.get(place)
-        if known is None or known.settings != settings:
+        if known is None or known.settings != settings or known.routes is not self.routes:
             known = self._understood.put(place, self._work_out(call, settings))
-        _, _, route, permission, key = known
+        _, _, _, route, permission, key = known
         trail.understood(key.scope, key.exact, route.variant)
         return Question(call, trail, route, settings, permission, key)
 
     def _work_out(self, call: Call, settings: Settings) -> Understood:
-        route = self._routes.require(call.request.model)
-        permission = permit(call, settings)
-        if permission.bypass:
-            return Understood(call.request, settings, route, permission, NOWHERE)
-        key = cache_key(call, sharing=permission.sharing, variant=route.variant)
-        return Understood(call.request, settings, route, permission, key)
+        routes, permission = self.routes, permit(call, settings)
+        route = routes.require(call.request.model, call.route)
+        key = NOWHERE
+        if not permission.bypass:
+            key = cache_key(call, sharing=permission.sharing, variant=route.variant)
+        return Understood(call.request, settings, routes, route, permission, key)
 
     async def _look_up(self, asked: Question) -> Reply | None:
         """A hit, where reading is allowed and shadow mode doesn't hold it back."""
@@ -150,13 +171,21 @@ class Pipeline:
         return Reply(trail, home.completion)
 
 
+def nobody_answered(error: UpstreamError) -> bool:
+    """Whether it is no word on the request itself; a rate limit is none, though passed on."""
+    return error.origin is Origin.PROVIDER or error.upstream_status == TOO_MANY
+
+
 @contextmanager
 def naming_attempts(trail: Trail) -> Iterator[None]:
     """What providers failed with stands in the trail of everyone who waited for them."""
     try:
         yield
-    except UpstreamError as error:
-        trail.attempts = list(error.attempts)
+    except SidecarError as error:
+        if error.attempts:
+            trail.attempts = list(error.attempts)
+        else:  # the caller's own limit was over first: what was tried so far
+            error.attempts = tuple(trail.attempts)
         raise
 
 

@@ -48,6 +48,7 @@ class Reason(StrEnum):
     TOOL_CALLS = "tool_calls"
     UNFINISHED = "unfinished"
     EMPTY = "empty"
+    FALLBACK = "fallback"
     NOT_KEPT = "not_kept"
     TTL_ZERO = "ttl_zero"
 
@@ -82,6 +83,7 @@ HELP: dict[Reason, str] = {
     Reason.TOOL_CALLS: "the answer calls tools and `cache.tools` is `off`",
     Reason.UNFINISHED: "the answer did not come to a regular end",
     Reason.EMPTY: "the answer holds no text",
+    Reason.FALLBACK: "a fallback answered and `cache.store_fallback` is off",
     Reason.NOT_KEPT: "the cache has no room for the answer, or it was purged meanwhile",
     Reason.TTL_ZERO: "the time to live is zero",
 }

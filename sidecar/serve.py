@@ -3,15 +3,18 @@
 Ports are bound before anything is loaded, so that a busy one is told at once, and they
 are served only when requests can be answered. SIGTERM drains as `sidecar.web.drain` says;
 SIGINT (Ctrl-C) ends as soon as open requests are answered; a second signal ends at once.
+SIGHUP reads the config again, unless it means that the terminal is gone: then it is SIGINT.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import signal
 import socket
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -22,8 +25,10 @@ from sidecar.app import Sidecar
 from sidecar.config import Config
 from sidecar.config.address import url_of
 from sidecar.errors import ConfigError
+from sidecar.events import Event, Observer
 from sidecar.observe import log
 from sidecar.observe.request_log import RequestLog
+from sidecar.reload import ConfigSource
 from sidecar.startup import block
 from sidecar.state import StateDir
 
@@ -32,10 +37,10 @@ POLL_S = 0.05
 INTERRUPT_GRACE_S = 5.0
 
 
-def run(config: Config) -> int:
+def run(config: Config, source: ConfigSource | None = None) -> int:
     """Serve until a signal ends it; the exit status. `ConfigError` where it can't start."""
     log.set_up(config.log.format, config.log.level)
-    _run_loop(_serve(config))
+    _run_loop(_serve(config, source))
     return 0
 
 
@@ -48,7 +53,7 @@ def _run_loop(main: Coroutine[Any, Any, None]) -> None:
         uvloop.run(main)
 
 
-async def _serve(config: Config) -> None:
+async def _serve(config: Config, source: ConfigSource | None) -> None:
     async with AsyncExitStack() as stack:
         data = bind(config.listen.host, config.listen.port, "listen.port")
         stack.callback(data.close)
@@ -56,19 +61,34 @@ async def _serve(config: Config) -> None:
         stack.callback(admin.close)
         addresses = (url_of(*data.getsockname()[:2]), url_of(*admin.getsockname()[:2]))
         state = stack.enter_context(StateDir(config.state_dir, addresses))
-        sidecar = Sidecar(config, state)
-        if config.log.level in ("debug", "info"):
-            requests = RequestLog(
-                sys.stderr, readable=log.is_readable(config.log.format, sys.stderr)
-            )
-            sidecar.observers.add(requests.observe)
-            stack.push_async_callback(requests.close)
+        sidecar = Sidecar(config, state, source)
+        sidecar.followers.append(_take_level)
+        requests = RequestLog(sys.stderr, readable=log.is_readable(config.log.format, sys.stderr))
+        sidecar.observers.add(_when_told(requests))
+        stack.push_async_callback(requests.close)
         stack.push_async_callback(sidecar.close)
         await _listen(stack, sidecar.admin_app, admin)
         await sidecar.start()
         await _listen(stack, sidecar.data_app, data, config.listen.unix_socket)
+        signals = _signals(sidecar)  # before anyone is told that it is ready for them
         print(block(config, sidecar.operations.status(), *addresses), flush=True)
-        await _until_the_end(sidecar)
+        await _until_the_end(sidecar, signals)
+
+
+def _take_level(config: Config) -> None:
+    """The log's level as another config has it."""
+    logging.getLogger().setLevel(config.log.level.upper())
+
+
+def _when_told(requests: RequestLog) -> Observer:
+    """The request log, for as long as the log's level wants a line a request."""
+    root = logging.getLogger()
+
+    def observe(event: Event) -> None:
+        if root.isEnabledFor(logging.INFO):
+            requests.observe(event)
+
+    return observe
 
 
 def bind(host: str, port: int, key: str) -> socket.socket:
@@ -129,14 +149,33 @@ def bind_unix(path: Path) -> socket.socket:
     return bound
 
 
-async def _until_the_end(sidecar: Sidecar) -> None:
+def _signals(sidecar: Sidecar) -> asyncio.Queue[int]:
+    """The signals that end it, as they come; SIGHUP is dealt with at once."""
     loop, signals = asyncio.get_running_loop(), asyncio.Queue[int]()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, signals.put_nowait, number)
+    loop.add_signal_handler(signal.SIGHUP, _hang_up(sidecar, signals))
+    return signals
+
+
+async def _until_the_end(sidecar: Sidecar, signals: asyncio.Queue[int]) -> None:
     first = await signals.get()
     again = sidecar.tasks.start(signals.get(), name="second-signal")
     graceful = sidecar.tasks.start(_drain(sidecar, first), name="drain")
     await asyncio.wait([again, graceful], return_when=asyncio.FIRST_COMPLETED)
+
+
+def _hang_up(sidecar: Sidecar, signals: asyncio.Queue[int]) -> Callable[[], None]:
+    """What SIGHUP does: a new config, or an end where the terminal that it ran in is closed."""
+    in_terminal = os.isatty(0)
+
+    def heard() -> None:
+        if in_terminal and not os.isatty(0):
+            signals.put_nowait(signal.SIGINT)
+        else:
+            sidecar.tasks.start(sidecar.reloader.reload_or_log("SIGHUP"), name="reload")
+
+    return heard
 
 
 async def _drain(sidecar: Sidecar, reason: int) -> None:

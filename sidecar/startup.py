@@ -16,6 +16,7 @@ QUESTION = "How do I reset my password?"
 def block(config: Config, status: Mapping[str, Any], data_url: str, admin_url: str) -> str:
     """The whole block, a line a fact."""
     embedding, cache = status["embedding"], status["cache"]
+    toggled = status.get("toggled", {}).items()
     lines = [
         ("apps", f"{data_url}/v1"),
         ("admin", admin_url),
@@ -23,6 +24,7 @@ def block(config: Config, status: Mapping[str, Any], data_url: str, admin_url: s
         ("cache", f"{cache['entries']:,} entries, mode {status['mode']}"),
         ("provider", provider_line(config)),
         ("state", str(status["state_dir"])),
+        *(("toggled", f"{model} to {variant}") for model, variant in toggled),
         *(("note", note) for note in config.notes),
         ("try", _curl(data_url, next(iter(config.models), "gpt-4o-mini"))),
     ]

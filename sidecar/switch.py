@@ -16,6 +16,7 @@ class Switch:
     def __init__(self, base: Settings, rules: Sequence[Rule]) -> None:
         self._base = base
         self._rules = tuple(rules)
+        self._configured_mode = base.mode
 
     @property
     def mode(self) -> Mode:
@@ -25,6 +26,12 @@ class Switch:
     def set_mode(self, mode: Mode) -> None:
         """From the next request on."""
         self._base = replace(self._base, mode=mode)
+
+    def configure(self, base: Settings, rules: Sequence[Rule]) -> None:
+        """Another config. What an operator switched live holds on, unless config's mode is new."""
+        mode = self.mode if base.mode is self._configured_mode else base.mode
+        self._configured_mode = base.mode
+        self._base, self._rules = replace(base, mode=mode), tuple(rules)
 
     def settings_for(self, call: Call) -> Settings:
         """What is allowed for this call now."""

@@ -48,3 +48,9 @@ def test_a_models_name_can_not_break_out_of_the_line():
     )
     words = shlex.split(block(config, STATUS, DATA, ADMIN).splitlines()[-1])
     assert orjson.loads(words[-1])["model"] == "it's; rm -rf ~"
+
+
+def test_a_toggle_that_outlived_a_restart_is_told():
+    """Else nobody would look for the reason why another model answers."""
+    told = block(Config(), {**STATUS, "toggled": {"gpt-4o": "cheap"}}, DATA, ADMIN)
+    assert "  toggled   gpt-4o to cheap" in told.splitlines()

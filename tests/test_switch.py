@@ -35,3 +35,28 @@ def test_switching_back_restores_what_rules_say(make_call):
     switch.set_mode(Mode.SERVE)
     settings = switch.settings_for(make_call())
     assert (settings.mode, settings.ttl_s) == (Mode.SHADOW, 60.0)
+
+
+@pytest.mark.parametrize(
+    ("configured", "expected"),
+    [(Mode.SERVE, Mode.OFF), (Mode.SHADOW, Mode.SHADOW)],
+    ids=["same mode", "new mode"],
+)
+def test_another_config_leaves_what_was_switched_live_unless_its_mode_is_new(
+    make_call, configured, expected
+):
+    """An outage is not ended by a reload; an operator who writes a mode means it."""
+    switch = Switch(Settings(mode=Mode.SERVE), ())
+    switch.set_mode(Mode.OFF)
+    switch.configure(Settings(mode=configured, ttl_s=5.0), [Rule({}, ttl_s=7.0)])
+    settings = switch.settings_for(make_call())
+    assert (switch.mode, settings.mode, settings.ttl_s) == (expected, expected, 7.0)
+
+
+def test_a_mode_is_new_once():
+    """The config after the next is held against the next one."""
+    switch = Switch(Settings(mode=Mode.SERVE), ())
+    switch.configure(Settings(mode=Mode.SHADOW), ())
+    switch.set_mode(Mode.OFF)
+    switch.configure(Settings(mode=Mode.SHADOW), ())
+    assert switch.mode is Mode.OFF

@@ -49,6 +49,7 @@ class Settings:
     max_temperature: float = 0.3
     tools: ToolPolicy = ToolPolicy.EXACT
     sharing: SharingScope = SharingScope.TENANT
+    stale_if_error_s: float = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +189,15 @@ def calls_tools(completion: Completion) -> bool:
 
 def _calls_tools(choice: Choice) -> bool:
     return bool(choice.tool_calls or choice.extra.get("function_call"))
+
+
+def why_not_stale(permission: Permission, settings: Settings) -> Reason | None:
+    """Why an expired answer may not stand in for a failing provider."""
+    if permission.read is not None:
+        return permission.read
+    if permission.shadow:
+        return Reason.SHADOW
+    return Reason.TTL_ZERO if settings.stale_if_error_s <= 0 else None
 
 
 def why_too_old(age_s: float, call: Call) -> Reason | None:

@@ -14,6 +14,8 @@ from fnmatch import fnmatchcase
 from sidecar.cache.policy import Mode, Settings, ToolPolicy, more_careful
 from sidecar.domain import Call, SharingScope
 
+_CHANGES = ("mode", "ttl_s", "max_temperature", "tools", "sharing", "stale_if_error_s")
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -28,6 +30,7 @@ class Rule:
     max_temperature: float | None = None
     tools: ToolPolicy | None = None
     sharing: SharingScope | None = None
+    stale_if_error_s: float | None = None
 
     def applies(self, call: Call) -> bool:
         """Whether every pattern matches."""
@@ -35,11 +38,7 @@ class Rule:
 
     def apply(self, settings: Settings) -> Settings:
         """The settings with this rule's changes."""
-        changes = {
-            name: value
-            for name in ("mode", "ttl_s", "max_temperature", "tools", "sharing")
-            if (value := getattr(self, name)) is not None
-        }
+        changes = {name: value for name in _CHANGES if (value := getattr(self, name)) is not None}
         return replace(settings, **changes)
 
 

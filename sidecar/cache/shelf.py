@@ -118,6 +118,11 @@ class Shelf:
         self._tell(reason, count)
         return count
 
+    def hide(self, slots: Iterable[int]) -> None:
+        """Let entries no longer be found by meaning; by their keys they still are."""
+        for slot in slots:
+            self._semantic.remove(self._exact.slots.handle(slot))
+
     def lose(self, slots: Iterable[int]) -> None:
         """Take out entries that the disk has lost."""
         self._tell(EvictionReason.DAMAGED, len([self._take_off(slot) for slot in slots]))

@@ -1,10 +1,11 @@
 """The cache: memory before disk, equality before meaning, one face over all of it.
 
 A failure beneath is a miss here, never an error: only `open` (a place that can't be
-written to) and `purge` (an order that could not be carried out) raise.
+written to) and `purge` (an order that could not be carried out) raise. What has expired is
+found by `get_stale` alone, for as long as `expiry` keeps it.
 
 What holds: an entry is found in every tier or in none, from the moment `put` returns. A
-key has one entry, the newest. What was replaced, evicted, expired or purged does not come
+key has one entry, the newest. What was replaced, evicted or purged does not come
 back, from a read that was under way, from vectors that were still being loaded, or after
 a restart (an eviction that was not yet committed excepted).
 
@@ -15,7 +16,6 @@ entry gone afterwards, so places are resolved again after each wait (`Slots.from
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from sidecar.cache.commands import FileLost, News, Saved
 from sidecar.cache.entry import CacheStats, Candidate, Entry, Selector
 from sidecar.cache.eviction import Caps, EvictionReason
 from sidecar.cache.exact import ExactTier
+from sidecar.cache.expiry import Expiry, in_turns
 from sidecar.cache.forgotten import Forgotten, Purge
 from sidecar.cache.loading import Loader
 from sidecar.cache.no_store import NoStore
@@ -36,14 +37,15 @@ from sidecar.events import Observers
 from sidecar.tasks import Tasks
 
 SWEEP_S = 30.0
-YIELD_AFTER = 500  # entries handled before others get the loop
+YIELD_AFTER = 500  # entries looked at before others get the loop
 
 
 class Cache:
     """Entries by key and by meaning. Use on one event loop; `open` comes first.
 
     `path` is the SQLite file, None for memory alone. `embedding_model` names what vectors
-    come from: those of another model are not searched.
+    come from: those of another model are not searched. `keep_stale_s` is how long expired
+    entries are kept for `get_stale`.
     """
 
     def __init__(  # noqa: PLR0913 - what it stands on, each by name
@@ -56,6 +58,7 @@ class Cache:
         clock: Clock,
         tasks: Tasks,
         observers: Observers,
+        keep_stale_s: float = 0.0,
     ) -> None:
         self._clock = clock
         self._tasks = tasks
@@ -69,6 +72,7 @@ class Cache:
                 path, embedding=embedding_model, max_disk_bytes=caps.max_disk_bytes, clock=clock
             )
         self._shelf = Shelf(self._exact, self._semantic, self._store, caps, observers)
+        self.expiry = Expiry(self._slots, self._shelf, clock, keep_stale_s)
         self._loader = Loader(
             store=self._store, slots=self._slots, semantic=self._semantic, shelf=self._shelf,
             tasks=tasks, clock=clock,
@@ -94,12 +98,19 @@ class Cache:
     async def get(self, key: bytes) -> Entry | None:
         """The live entry with this key."""
         slot = self._slots.find(key)
-        if slot is None:
-            return None
-        if self._slots.is_expired(slot, self._clock.now()):
-            self._shelf.drop([slot], EvictionReason.EXPIRED)
+        if slot is None or self.expiry.put_away(slot):
             return None
         self._exact.used(slot)
+        entry = await self._body(key, slot)
+        return entry if entry and entry.expires_at > self._clock.now() else None
+
+    async def get_stale(self, key: bytes, *, within_s: float) -> Entry | None:
+        """The entry with this key, also where it expired less than `within_s` ago."""
+        slot = self._slots.find(key)
+        entry = None if slot is None else await self._body(key, slot)
+        return entry if entry and entry.expires_at + within_s > self._clock.now() else None
+
+    async def _body(self, key: bytes, slot: int) -> Entry | None:
         entry = self._bodies.get(key)
         if entry is None:
             handle = self._slots.handle(slot)
@@ -114,12 +125,14 @@ class Cache:
         await self._loader.ready(scope)
         near = await self._search(scope, vector, k, floor)
         entries = await self._whole([each.handle for each in near])
+        now = self._clock.now()
         candidates = [
             Candidate(entry, each.similarity)
             for each in near
             # The partition says so already; a leak would be the worst of all errors.
             if (entry := entries.get(each.handle)) and entry.scope == scope
-        ]
+            and entry.expires_at > now
+        ]  # fmt: skip
         if candidates and (slot := self._slots.find(candidates[0].entry.key)) is not None:
             self._exact.used(slot)
         return candidates
@@ -153,11 +166,10 @@ class Cache:
         return await asyncio.shield(work)
 
     async def sweep(self) -> int:
-        """Drop what has expired from memory, index and disk; how many."""
-        expired = self._slots.expired(self._clock.now())
-        handles = [self._slots.handle(slot) for slot in expired]
-        drop = partial(self._shelf.drop, reason=EvictionReason.EXPIRED)
-        return await self._in_turns(handles, drop)
+        """Drop what has expired, and is not kept any longer, from memory, index and disk; how
+        many.
+        """
+        return await self.expiry.sweep()
 
     async def flush(self) -> bool:
         """Wait until all that was put is committed; False when the disk refuses."""
@@ -200,10 +212,8 @@ class Cache:
         """The nearest live handles. What has expired must not take the place of what hasn't."""
         while True:
             near = await self._semantic.search(scope, vector, k, floor)
-            now = self._clock.now()
-            slots = (self._slots.from_handle(each.handle) for each in near)
-            expired = [s for s in slots if s is not None and self._slots.is_expired(s, now)]
-            if not self._shelf.drop(expired, EvictionReason.EXPIRED):
+            slots = [self._slots.from_handle(each.handle) for each in near]
+            if not sum(self.expiry.put_away(slot) for slot in slots if slot is not None):
                 return near
 
     async def _whole(self, handles: list[int]) -> dict[int, Entry]:
@@ -241,7 +251,7 @@ class Cache:
         if isinstance(found, Entry):
             if self._forgotten.covers_row(place.row, found):
                 return EvictionReason.PURGED
-            return EvictionReason.EXPIRED if found.expires_at <= self._clock.now() else None
+            return EvictionReason.EXPIRED if self.expiry.is_over(found.expires_at) else None
         if found is Flaw.UNREADABLE:
             self._read_failures += 1
             return None
@@ -253,11 +263,11 @@ class Cache:
         rows = {self._slots.row_of(handle) for handle in held}
         drop = partial(self._shelf.drop, reason=EvictionReason.PURGED)
         if not dry_run:
-            await self._in_turns(held, drop)
+            await in_turns(self._slots, held, drop)
         places = await self._store.forget(purge.selector, purge.below, dry_run=dry_run)
         if not dry_run:
-            slots = map(self._slots.resolve, places)
-            await self._in_turns([self._slots.handle(s) for s in slots if s is not None], drop)
+            found = [s for s in map(self._slots.resolve, places) if s is not None]
+            await in_turns(self._slots, map(self._slots.handle, found), drop)
         return len(rows.union(place.row for place in places))
 
     async def _held(self, purge: Purge) -> list[int]:
@@ -271,17 +281,6 @@ class Cache:
                 await asyncio.sleep(0)
         return handles
 
-    async def _in_turns(self, handles: list[int], drop: Callable[[list[int]], object]) -> int:
-        """Drop what handles still stand for, letting others have the loop in between."""
-        count = 0
-        for start in range(0, len(handles), YIELD_AFTER):
-            part = map(self._slots.from_handle, handles[start : start + YIELD_AFTER])
-            slots = [slot for slot in part if slot is not None]
-            drop(slots)
-            count += len(slots)
-            await asyncio.sleep(0)
-        return count
-
     def _hear(self, news: News) -> None:
         """What the store tells of its own accord."""
         match news:
@@ -292,7 +291,7 @@ class Cache:
                 self._tasks.start(self._lose(lost), name="cache-lose")
 
     async def _lose(self, handles: list[int]) -> None:
-        await self._in_turns(handles, self._shelf.lose)
+        await in_turns(self._slots, handles, self._shelf.lose)
 
     async def _sweep_forever(self) -> None:
         while True:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 
 from sidecar.cli.options import Commands, command, config_of
 
@@ -13,14 +14,17 @@ def register(commands: Commands) -> None:
         commands,
         "serve",
         run,
-        help_="answer requests until a signal ends it",
+        help_="answer requests until a signal ends it; SIGHUP reads the config again",
         example="SIDECAR__LISTEN__PORT=8000 sidecar serve --config sidecar.yaml",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve; a bad config is told before anything heavy is loaded."""
+    from sidecar.reload import ConfigSource  # noqa: PLC0415 (pydantic, as the config wants)
+
+    source = ConfigSource(arguments.config, dict(os.environ)).pinned()
     config = config_of(arguments)
     from sidecar.serve import run as serve  # noqa: PLC0415 (aiohttp, numpy, the models)
 
-    return serve(config)
+    return serve(config, source)

@@ -21,6 +21,7 @@ class Vendor:
     """A provider that is used when its key is in the environment."""
 
     name: str
+    kind: str
     key: str
     base_url: str
     models: tuple[str, ...]
@@ -29,12 +30,18 @@ class Vendor:
 VENDORS = (
     Vendor(
         "openai",
+        "openai",
         "OPENAI_API_KEY",
         "https://api.openai.com/v1",
         ("gpt-4o", "gpt-4o-mini", "text-embedding-3-small"),
     ),
-    # Anthropic's own endpoint in OpenAI's format, until its native one is spoken here.
-    Vendor("claude", "ANTHROPIC_API_KEY", "https://api.anthropic.com/v1", ("claude-sonnet-4-5",)),
+    Vendor(
+        "claude",
+        "anthropic",
+        "ANTHROPIC_API_KEY",
+        "https://api.anthropic.com",
+        ("claude-sonnet-4-5",),
+    ),
 )
 _ORDER = ("gpt-4o", "gpt-4o-mini", "claude-sonnet-4-5", "text-embedding-3-small")
 
@@ -42,7 +49,11 @@ _ORDER = ("gpt-4o", "gpt-4o-mini", "claude-sonnet-4-5", "text-embedding-3-small"
 def providers(environ: Mapping[str, str]) -> dict[str, Any]:
     """The vendors whose key is at hand, and the simulated provider."""
     real = {
-        vendor.name: {"kind": "openai", "base_url": vendor.base_url, "api_key": environ[vendor.key]}
+        vendor.name: {
+            "kind": vendor.kind,
+            "base_url": vendor.base_url,
+            "api_key": environ[vendor.key],
+        }
         for vendor in VENDORS
         if environ.get(vendor.key)
     }
@@ -75,7 +86,8 @@ def provider_line(config: Config) -> str:
     """One line that says which models are real and which are simulated."""
     by_provider: dict[str, list[str]] = {}
     for name, model in config.models.items():
-        for provider in dict.fromkeys(target.provider for target in model.targets):
+        answering = model.variants.get(model.active, model.targets)
+        for provider in dict.fromkeys(target.provider for target in answering):
             by_provider.setdefault(provider, []).append(name)
     return "; ".join(_answers(config, name, served) for name, served in by_provider.items())
 

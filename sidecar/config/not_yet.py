@@ -11,10 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel
 
 from sidecar.config.problem import Path, Problem, dotted
-from sidecar.config.routes import FROM_CLIENT
 
 if TYPE_CHECKING:
     from sidecar.config.model import Config
@@ -22,27 +21,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """A key (`*` for any name or place) and what it means to set it now.
+    """A key (`*` for any name or place) and what it means to set it to anything but its default.
 
-    Where `values` are given only these are not available; else all but the default.
     `always` tells of it even where it was not set.
     """
 
     key: str
     consequence: str
-    values: tuple[Any, ...] = ()
     always: bool = False
 
 
 REFUSED = (
-    Later("clients", "any client key would still be accepted"),
     Later("budgets", "it would not be enforced"),
-    Later("rate_limits", "it would not be enforced"),
-    Later("tags.required", "it would not be enforced"),
     Later("redis.url", "nothing would be shared"),
     Later("admin.read_only_token", "it would not be enforced"),
-    Later("providers.*.kind", "it could not be asked", ("anthropic", "azure")),
-    Later("providers.*.api_key", "it would be sent as a key", (SecretStr(FROM_CLIENT),)),
 )
 
 FIXED_FLOOR = "a semantic hit needs a cosine of at least 0.92 and equal numbers"
@@ -53,20 +45,11 @@ NOT_IN_FORCE = (
     Later("cache.rules.*.set.max_wrong_hit_rate", FIXED_FLOOR),
     Later("cache.rules.*.set.threshold", FIXED_FLOOR),
     Later("cache.rules.*.set.verify", FIXED_FLOOR),
-    Later("cache.rules.*.set.stale_if_error", "an expired answer is never served"),
     Later("cache.audit", "no hit is audited"),
-    Later("cache.stale_if_error", "an expired answer is never served"),
-    Later("cache.store_fallback", "there are no fallbacks"),
     Later("log.prompts", "neither prompts nor answers are ever logged"),
     Later("redis.search", "vectors are searched in this process"),
     Later("redis.timeout_ms", "Redis is not asked"),
     Later("redis.on_loss", "Redis is not asked"),
-    Later("models.*.fallbacks", "only targets answer"),
-    Later("models.*.variants", "only targets answer"),
-    Later("models.*.active", "only targets answer"),
-    Later("models.*.retry", "a failed call is not asked again"),
-    Later("models.*.breaker", "a failing target is asked every time"),
-    Later("models.*.max_in_flight", "calls in flight are not limited"),
     Later("prices", "calls are not priced"),
     Later("max_output_tokens", "no cap is added to a call"),
     Later("prompts", "stored prompts are not read"),
@@ -77,29 +60,23 @@ NOT_IN_FORCE = (
 def refusals(config: Config) -> Iterator[Problem]:
     """A problem for each setting that this version would have to ignore at a cost."""
     for later in REFUSED:
-        for path, value in _given(config, later):
-            what = f"{_word(value)} is " if later.values else ""
-            text = f"{what}not available in this version: remove it; {later.consequence}"
+        for path in _given(config, later):
+            text = f"not available in this version: remove it; {later.consequence}"
             yield Problem(path, text)
-
-
-def _word(value: Any) -> str:
-    """One of the table's own values, so nothing that must not be shown."""
-    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
 
 
 def notes(config: Config) -> Iterator[str]:
     """A line for each setting that is accepted and changes nothing yet."""
     for later in NOT_IN_FORCE:
-        given = [path for path, _ in _given(config, later)]
+        given = list(_given(config, later))
         for path in given or ([tuple(later.key.split("."))] if later.always else []):
             yield f"{dotted(path)} is not in force yet: {later.consequence}"
 
 
-def _given(config: Config, later: Later) -> Iterator[tuple[Path, Any]]:
+def _given(config: Config, later: Later) -> Iterator[Path]:
     for path, value, default in _at(config, tuple(later.key.split(".")), ()):
-        if value in later.values if later.values else value != default:
-            yield path, value
+        if value != default:
+            yield path
 
 
 def _at(node: Any, steps: tuple[str, ...], path: Path) -> Iterator[tuple[Path, Any, Any]]:

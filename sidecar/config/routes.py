@@ -12,7 +12,8 @@ from sidecar.config.section import BaseUrl, Duration, Number, Secret, Section, T
 FROM_CLIENT = "from_client"
 """The `api_key` that passes the caller's own key on."""
 
-_KEY_HELP = "The key it is asked with; null for none."
+_KEY_HELP = "The key it is asked with; from_client: the caller's own; null for none."
+_FILE_HELP = "A file that holds the key, read again when it changes; null for none."
 HOUR_S = 3600.0
 
 
@@ -24,6 +25,7 @@ class OpenAIProvider(Section):
         default="https://api.openai.com/v1", description="Its address up to and with /v1."
     )
     api_key: Secret | None = Field(default=None, description=_KEY_HELP)
+    api_key_file: Text | None = Field(default=None, description=_FILE_HELP)
 
 
 class AnthropicProvider(Section):
@@ -32,6 +34,7 @@ class AnthropicProvider(Section):
     kind: Literal["anthropic"] = Field(description="What it speaks.")
     base_url: BaseUrl = Field(default="https://api.anthropic.com", description="Its address.")
     api_key: Secret | None = Field(default=None, description=_KEY_HELP)
+    api_key_file: Text | None = Field(default=None, description=_FILE_HELP)
 
 
 class AzureProvider(Section):
@@ -40,6 +43,7 @@ class AzureProvider(Section):
     kind: Literal["azure"] = Field(description="What it speaks.")
     base_url: BaseUrl = Field(description="The resource's address.")
     api_key: Secret | None = Field(default=None, description=_KEY_HELP)
+    api_key_file: Text | None = Field(default=None, description=_FILE_HELP)
     api_version: Text = Field(default="2024-10-21", description="Version of Azure's API.")
 
 
@@ -76,6 +80,7 @@ class Target(Fallback):
 
 
 Targets: TypeAlias = Annotated[tuple[Target, ...], Field(min_length=1)]
+FallbackOn: TypeAlias = Literal["failure", "context_window", "content_filter"]
 
 
 class Retry(Section):
@@ -87,6 +92,11 @@ class Retry(Section):
     )
     max_ms: Number = Field(
         default=5000, ge=0, le=600_000, description="Longest wait before any other."
+    )
+    ambiguous: bool = Field(
+        default=False,
+        description="Whether a request that was sent and got no answer, so may be paid for, is"
+        " sent to the same target again.",
     )
 
 
@@ -102,6 +112,13 @@ class Timeout(Section):
         gt=0,
         le=HOUR_S,
         description="Until the first piece of answer.",
+    )
+    between_tokens_s: Duration = Field(
+        default=30.0,
+        alias="between_tokens",
+        gt=0,
+        le=HOUR_S,
+        description="Between two pieces of a stream.",
     )
     total_s: Duration = Field(
         default=120.0,
@@ -132,6 +149,14 @@ class Model(Section):
     targets: Targets = Field(description="Who answers; several share the traffic by weight.")
     fallbacks: tuple[Fallback, ...] = Field(
         default=(), description="Who answers when they fail, in order."
+    )
+    fallback_on: tuple[FallbackOn, ...] = Field(
+        default=("failure", "context_window"),
+        description="What they are asked after: failure, context_window, content_filter.",
+    )
+    sticky: Literal["session", "user"] | None = Field(
+        default=None,
+        description="The tag whose value always gets the same target; null: chance decides.",
     )
     variants: Mapping[str, Targets] = Field(
         default_factory=dict, description="Other lists of targets, by name."

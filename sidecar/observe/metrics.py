@@ -1,7 +1,8 @@
 """Prometheus metrics over events. Labels are few and bounded: users are never a label.
 
 A model or department that config doesn't name comes from the request, so the number of
-different ones is bounded here: past the bound they are all counted as `other`.
+different ones is bounded here: past the bound they are all counted as `other`. Providers
+and their models are those that config sends calls to, never what a reply claims.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from typing import TypeAlias
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from sidecar.events import EntriesEvicted, Event, RequestRow
+from sidecar.domain import Attempt
+from sidecar.events import BreakerChanged, EntriesEvicted, Event, FirstToken, RequestRow
 
 _SECONDS = (
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
@@ -41,19 +43,29 @@ class Bounded:
 
 
 class Metrics:
-    """Counts what happens. `models` are the configured names."""
+    """Counts what happens. `models` are the configured names, `targets` provider and model of
+    those who may answer.
+    """
 
-    def __init__(self, models: Collection[str]) -> None:
+    def __init__(self, models: Collection[str], targets: Collection[tuple[str, str]] = ()) -> None:
         self.registry = CollectorRegistry()
-        self._model = Bounded(models, len(models))
-        self._answered_model = Bounded(models)
         self._department = Bounded(())
         self._kinds: dict[tuple[str, str, str, int], Children] = {}
         self._make_request_metrics()
         self._make_provider_metrics()
+        self.configured(models, targets)
         self._evictions = self._counter(
             "sidecar_cache_evictions", "Entries that left the cache", "reason"
         )
+
+    def configured(
+        self, models: Collection[str], targets: Collection[tuple[str, str]] = ()
+    ) -> None:
+        """Other models and targets are configured from now on. Series of old ones stay."""
+        self._model = Bounded(models, len(models))
+        self._answered_model = Bounded([*models, *(model for _, model in targets)])
+        for target in targets:
+            self._breakers.labels(*target)  # a gauge that shows nothing can't be alerted on
 
     def _make_request_metrics(self) -> None:
         self._requests = self._counter(
@@ -81,6 +93,10 @@ class Metrics:
         self._first_token = self._histogram(
             "sidecar_first_token_seconds", "Time to a stream's first content", "provider", "model"
         )
+        self._breakers = Gauge(
+            "sidecar_breaker_state", "0 closed, 1 half-open, 2 open", ("provider", "model"),
+            registry=self.registry,
+        )  # fmt: skip
         self._tokens = self._counter(
             "sidecar_tokens", "Tokens used at providers", "model", "department", "kind"
         )
@@ -107,6 +123,13 @@ class Metrics:
             self._observe_request(event)
         elif isinstance(event, EntriesEvicted):
             self._evictions.labels(event.reason).inc(event.count)
+        elif isinstance(event, BreakerChanged):
+            self._breakers.labels(*self._target(event)).set(event.state)
+        elif isinstance(event, FirstToken):
+            self._first_token.labels(*self._target(event)).observe(event.seconds)
+
+    def _target(self, told: Attempt | BreakerChanged | FirstToken) -> tuple[str, str]:
+        return told.provider, self._answered_model(told.model)
 
     def _observe_request(self, row: RequestRow) -> None:
         model = self._model(row.model)
@@ -121,7 +144,7 @@ class Metrics:
             self._stages.labels(stage).observe(spent_ms / 1e3)
         if row.similarity is not None:
             self._observe_candidate(row, row.similarity)
-        if row.outcome == "coalesced":
+        if row.joined:
             self._coalesced.inc()
         elif row.attempts:
             self._observe_provider(row, model)
@@ -140,12 +163,7 @@ class Metrics:
 
     def _observe_provider(self, row: RequestRow, model: str) -> None:
         for attempt in row.attempts:
-            answered = self._answered_model(attempt.model)
-            self._attempts.labels(attempt.provider, answered, attempt.reason).inc()
-        if row.first_token_ms is not None:
-            last = row.attempts[-1]
-            answered = self._answered_model(last.model)
-            self._first_token.labels(last.provider, answered).observe(row.first_token_ms / 1e3)
+            self._attempts.labels(*self._target(attempt), attempt.reason).inc()
         department = self._department(row.department)
         for kind, tokens in (
             ("input", row.input_tokens),

@@ -10,34 +10,35 @@ that tells of an error after its 200, never ends as if it were complete.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
-from typing import TypeGuard
 
 from sidecar import __version__
 from sidecar.domain import ChatRequest, Chunk, Completion, Timeouts
-from sidecar.errors import ConfigError, UpstreamError, UpstreamInvalidError, UpstreamRefusedError
+from sidecar.errors import UpstreamError, UpstreamInvalidError
+from sidecar.providers.credentials import ApiKey, Credentials, check_key
+from sidecar.providers.judge import MOST_ERROR_BYTES, Asked, judge_reply
 from sidecar.providers.transport import HttpRequest, Response, Route, Transport
-from sidecar.wire.body import MalformedError, dump, load_object
 from sidecar.wire.openai_reply import parse_chunk, parse_completion
 from sidecar.wire.openai_request import build_chat_request
 from sidecar.wire.sse import DONE, SseDecoder
 
-CALLERS_FAULT = frozenset({400, 404, 409, 413, 415, 422, 429})
-"""Statuses that are passed on to the caller with their body."""
-
-KEPT_HEADERS = ("retry-after", "retry-after-ms", "x-should-retry")
-"""What of a refusal's head is passed on: the SDKs' own retries obey it."""
-
-_MOST_ERROR_BYTES = 64 * 1024
-_KEY_STATUSES = (401, 403)
-
 
 class OpenAIProvider:
-    """One configured server. `api_key` None sends no Authorization at all."""
+    """One configured server. `api_key` None sends no Authorization at all.
 
-    def __init__(self, name: str, base_url: str, api_key: str | None, transport: Transport) -> None:
+    With `from_client` it is asked with the caller's own key and never with one of ours.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        base_url: str,
+        api_key: ApiKey,
+        transport: Transport,
+        *,
+        from_client: bool = False,
+    ) -> None:
         self.name = name
-        self._secret = api_key or ""
-        self._headers = build_headers(api_key)
+        self._credentials = Credentials(name, api_key, build_headers, from_client=from_client)
         self._route = transport.route(f"{base_url.rstrip('/')}/chat/completions")
         self._transport = transport
 
@@ -53,9 +54,10 @@ class OpenAIProvider:
         client_key: str = "",
     ) -> Completion:
         """Ask for a whole answer; `timeouts.first_token_s` has no meaning here."""
-        asked = build_request(self._route, self._headers, request, model)
+        head, key = self._credentials.head(client_key)
+        asked = build_request(self._route, head, request, model)
         async with self._transport.send(asked, timeouts) as response:
-            await self._raise_for(response)
+            await self._raise_for(response, key)
             return parse_completion(await response.read())
 
     async def stream(
@@ -67,9 +69,10 @@ class OpenAIProvider:
         client_key: str = "",
     ) -> AsyncGenerator[Chunk, None]:
         """Ask for a stream; its end is the end of the answer. Close it where you stop early."""
-        asked = build_request(self._route, self._headers, request, model)
+        head, key = self._credentials.head(client_key)
+        asked = build_request(self._route, head, request, model)
         async with self._transport.send(asked, timeouts) as response:
-            await self._raise_for(response)
+            await self._raise_for(response, key)
             await self._require_stream(response)
             decoder = SseDecoder()
             while piece := await response.next_piece():
@@ -84,11 +87,12 @@ class OpenAIProvider:
                 return
         raise UpstreamError(f"{self.name} ended its stream before the answer's end", reason="cut")
 
-    async def _raise_for(self, response: Response) -> None:
+    async def _raise_for(self, response: Response, key: str) -> None:
         if 200 <= response.status < 300:
             return
-        body = await response.read_at_most(_MOST_ERROR_BYTES)
-        raise judge(self.name, response.status, response.headers, body, self._secret)
+        body = await response.read_at_most(MOST_ERROR_BYTES)
+        asked = Asked(self.name, secret=key, clients_key=self._credentials.from_client)
+        raise judge_reply(asked, response.status, response.headers, body)
 
     async def _require_stream(self, response: Response) -> None:
         """Raise where a whole reply came, which is an error told with status 200, or worse."""
@@ -100,8 +104,7 @@ class OpenAIProvider:
 
 def build_headers(api_key: str | None) -> dict[str, str]:
     """Return all headers that a provider is sent, but those of HTTP itself."""
-    if api_key and not (api_key.isascii() and api_key.isprintable()):
-        raise ConfigError("api_key holds what no header can carry, such as a line break")
+    check_key(api_key)
     headers = {
         "Content-Type": "application/json",
         "Accept": "application/json, text/event-stream",
@@ -115,42 +118,3 @@ def build_request(
 ) -> HttpRequest:
     """Return the HTTP request that asks `model`."""
     return HttpRequest(route, headers, build_chat_request(request, model), request.stream)
-
-
-def judge(
-    name: str, status: int, headers: Mapping[str, str], body: bytes | None, secret: str = ""
-) -> UpstreamError:
-    """Say what a reply other than 200 means; `body` None where it was too long to read.
-
-    Only what the caller did wrong is shown to the caller: a provider's complaint about
-    our key quotes parts of it, and its 5xx pages are no business of the app.
-    """
-    kept = {key: headers[key] for key in KEPT_HEADERS if key in headers}
-    if status in _KEY_STATUSES:
-        message = f"{name} does not accept the configured api_key (status {status})"
-        return UpstreamError(message, reason="auth", upstream_status=status)
-    message, reason = f"{name} answered with status {status}", f"status_{status}"
-    if status in CALLERS_FAULT:
-        shown = body if is_showable(body, secret) else _plain_error(message, reason)
-        return UpstreamRefusedError(
-            message, reason=reason, upstream_status=status, body=shown, headers=kept
-        )
-    if status < 400:
-        return UpstreamInvalidError(message, reason=reason, upstream_status=status)
-    return UpstreamError(message, reason=reason, upstream_status=status, headers=kept)
-
-
-def is_showable(body: bytes | None, secret: str = "") -> TypeGuard[bytes]:
-    """Whether this error body may go to the caller: a JSON object without our key in it."""
-    if body is None or (secret and secret.encode() in body):
-        return False
-    try:
-        load_object(body)
-    except MalformedError:
-        return False
-    return True
-
-
-def _plain_error(message: str, code: str) -> bytes:
-    error = {"message": message, "type": "upstream_error", "param": None, "code": code}
-    return dump({"error": error})

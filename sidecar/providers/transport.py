@@ -22,11 +22,11 @@ from aiohttp.http_exceptions import ContentEncodingError, HttpProcessingError
 from yarl import URL
 
 from sidecar.domain import Timeouts
-from sidecar.errors import ConfigError, UpstreamError, UpstreamInvalidError, UpstreamTimeoutError
+from sidecar.errors import UpstreamError, UpstreamInvalidError, UpstreamTimeoutError
+from sidecar.providers.address import checked_url
 from sidecar.providers.environment import proxy_for, tls_context
-
-NEVER_SENT = frozenset({"connect", "dns", "proxy", "timeout_connect", "tls"})
-"""Reasons that prove that no byte of the request reached the provider."""
+from sidecar.providers.words import NEVER_SENT as NEVER_SENT  # noqa: PLC0414  told from here
+from sidecar.providers.words import SENTENCES
 
 _FOREIGN = (aiohttp.ClientError, HttpProcessingError, OSError, ValueError)
 _READ_AHEAD_BYTES = 64 * 1024
@@ -53,7 +53,8 @@ class HttpRequest:
     """One POST. Headers and body stay out of its repr: they hold keys and prompts.
 
     `streams` says that the answer comes in pieces, so that the first of them has a
-    deadline of its own; the first byte of a whole answer comes when all of it is made.
+    deadline of its own, and each of the others too; the first byte of a whole answer comes
+    when all of it is made.
     """
 
     route: Route
@@ -66,7 +67,13 @@ class Response:
     """The head of an answer, and its body piece by piece."""
 
     def __init__(
-        self, raw: aiohttp.ClientResponse, place: str, *, most_bytes: int, first_by: float | None
+        self,
+        raw: aiohttp.ClientResponse,
+        place: str,
+        *,
+        most_bytes: int,
+        first_by: float | None,
+        between_s: float | None = None,
     ) -> None:
         self.status = raw.status
         self.headers: Mapping[str, str] = raw.headers
@@ -74,25 +81,37 @@ class Response:
         self._place = place
         self._bytes_left = most_bytes
         self._first_by = first_by
+        self._between_s = between_s
 
     def first_token_came(self) -> None:
-        """Lift the first deadline; from here on only the total counts."""
+        """Lift the first deadline; from here on the wait for each piece and the total count."""
         self._first_by = None
 
     async def next_piece(self) -> bytes:
         """Return what has come, at least one byte; empty at the end of the body."""
-        limit = asyncio.timeout_at(self._first_by)
+        limit = asyncio.timeout_at(self._piece_by())
         try:
             async with limit:
                 piece = await self._raw.content.readany()
         except _FOREIGN as error:
-            raise _translate(error, self._place, first_is_late=limit.expired()) from None
+            late = self._late() if limit.expired() else ""
+            raise _translate(error, self._place, late) from None
         self._bytes_left -= len(piece)
         if self._bytes_left < 0:
             raise UpstreamInvalidError(
                 f"the answer of {self._place} is too large", reason="too_large"
             )
         return piece
+
+    def _piece_by(self) -> float | None:
+        """When the next piece must be here."""
+        if self._first_by is not None or self._between_s is None:
+            return self._first_by
+        return asyncio.get_running_loop().time() + self._between_s
+
+    def _late(self) -> str:
+        """What it is called when the next piece was not."""
+        return "timeout_between_tokens" if self._first_by is None else "timeout_first_token"
 
     async def read(self) -> bytes:
         """Return the whole body."""
@@ -146,7 +165,7 @@ class Transport:
 
     def route(self, url: str) -> Route:
         """Find the way to `url`: proxy and certificates. ConfigError where there is none."""
-        parsed = _checked_url(url)
+        parsed = checked_url(url)
         scheme, host, port = parsed.scheme, parsed.host or "", parsed.port or 0
         proxy = proxy_for(scheme, host, port, self._environ)
         encrypted = scheme == "https" or (proxy is not None and proxy.startswith("https"))
@@ -159,11 +178,13 @@ class Transport:
     @asynccontextmanager
     async def send(self, request: HttpRequest, timeouts: Timeouts) -> AsyncIterator[Response]:
         """Send once and yield the response; its connection is closed unless read to the end."""
-        now = asyncio.get_running_loop().time()
-        first_by = now + timeouts.first_token_s if request.streams else None
+        first_by = between_s = None
+        if request.streams:
+            first_by = asyncio.get_running_loop().time() + timeouts.first_token_s
+            between_s = timeouts.between_tokens_s
         raw = await self._open(request, timeouts, first_by)
         try:
-            yield self._judged(raw, request.route.place, first_by)
+            yield self._judged(raw, request.route.place, first_by, between_s)
         finally:
             raw.close()
 
@@ -188,17 +209,25 @@ class Transport:
                     allow_redirects=False,
                 )
         except _FOREIGN as error:
-            place = request.route.place
-            raise _translate(error, place, first_is_late=limit.expired()) from None
+            late = "timeout_first_token" if limit.expired() else ""
+            raise _translate(error, request.route.place, late) from None
 
-    def _judged(self, raw: aiohttp.ClientResponse, place: str, first_by: float | None) -> Response:
+    def _judged(
+        self,
+        raw: aiohttp.ClientResponse,
+        place: str,
+        first_by: float | None,
+        between_s: float | None,
+    ) -> Response:
         if 300 <= raw.status < 400:
             raise UpstreamInvalidError(
                 f"{place} answered with a redirect, which is never followed",
                 reason="redirect",
                 upstream_status=raw.status,
             )
-        return Response(raw, place, most_bytes=self._max_response_bytes, first_by=first_by)
+        return Response(
+            raw, place, most_bytes=self._max_response_bytes, first_by=first_by, between_s=between_s
+        )
 
     def _require_session(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -220,20 +249,6 @@ class Transport:
         if self._tls is None:
             self._tls = tls_context(self._environ)
         return self._tls
-
-
-def _checked_url(url: str) -> URL:
-    try:
-        parsed = URL(url)
-    except ValueError:
-        raise ConfigError("base_url is not a URL") from None
-    if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise ConfigError(f"base_url must be http://host or https://host, not {parsed.scheme}:…")
-    if parsed.user or parsed.password or parsed.query_string or parsed.fragment:
-        raise ConfigError(
-            f"base_url for {parsed.host} may hold no user, password, query or fragment"
-        )
-    return parsed
 
 
 @lru_cache(maxsize=64)
@@ -262,30 +277,17 @@ _WORDS: tuple[tuple[type[BaseException], str, type[UpstreamError]], ...] = (
     (Exception, "malformed", UpstreamInvalidError),
 )
 
-_SENTENCES = {
-    "timeout_connect": "could not be reached in time",
-    "timeout_first_token": "did not begin to answer in time",
-    "timeout_total": "did not finish its answer in time",
-    "dns": "has no address that can be found",
-    "proxy": "is behind a proxy that refused or can't be reached",
-    "tls": "could not prove who it is",
-    "connect": "refused the connection",
-    "disconnect": "closed the connection without an answer",
-    "cut": "closed the connection in the middle of its answer",
-    "encoding": "sent an answer that can't be unpacked",
-    "malformed": "sent what is not HTTP",
-    "reset": "dropped the connection",
-}
+
+def _translate(error: BaseException, place: str, late: str) -> UpstreamError:
+    """Our error for a foreign one; `late` names the deadline of ours that was missed, if any."""
+    reason, kind = _word(error, late)
+    message = f"{place} {SENTENCES[reason]} ({type(error).__name__})"
+    return kind(message, reason=reason, never_sent=reason in NEVER_SENT)
 
 
-def _translate(error: BaseException, place: str, *, first_is_late: bool) -> UpstreamError:
-    reason, kind = _word(error, first_is_late)
-    return kind(f"{place} {_SENTENCES[reason]} ({type(error).__name__})", reason=reason)
-
-
-def _word(error: BaseException, first_is_late: bool) -> tuple[str, type[UpstreamError]]:
-    if first_is_late:
-        return "timeout_first_token", UpstreamTimeoutError
+def _word(error: BaseException, late: str) -> tuple[str, type[UpstreamError]]:
+    if late:
+        return late, UpstreamTimeoutError
     if isinstance(error.__cause__, ContentEncodingError):
         return "encoding", UpstreamInvalidError
     return next((word, kind) for type_, word, kind in _WORDS if isinstance(error, type_))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -51,6 +51,12 @@ class Route:
                 return target
         # Rounding can leave a crumb over; it must not go to a target of weight 0.
         return next((t for t in reversed(self.targets) if t.weight > 0), self.targets[-1])
+
+    def order(self, draw: float) -> Iterator[Target]:
+        """The target at `draw`, then the others that may be drawn, in the order of the config."""
+        first = self.pick(draw)
+        yield first
+        yield from (target for target in self.targets if target.weight > 0 and target is not first)
 
     def draw_of(self, key: str) -> float:
         """The draw that always falls to this key: evenly spread, the same on every machine."""

@@ -1,4 +1,4 @@
-"""The admin plane: health, metrics, the story of a request, purge and the kill switch."""
+"""The admin plane: health, metrics, the story of a request, purge, switches, reload."""
 
 from __future__ import annotations
 
@@ -54,6 +54,18 @@ class Operations(Protocol):
         """The kill switch."""
         ...
 
+    def routes(self) -> Mapping[str, Json]:
+        """Each model: who answers, who else could, how their breakers are."""
+        ...
+
+    async def toggle(self, name: str, variant: str | None) -> Mapping[str, Json]:
+        """Let a variant answer for a model, or for all that have it."""
+        ...
+
+    async def reload(self) -> Mapping[str, Json]:
+        """Read the config again and put it in force."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class AdminSettings:
@@ -86,6 +98,10 @@ def admin_plane(settings: AdminSettings, operations: Operations) -> web.Applicat
     app.router.add_get("/api/requests/{id}", admin.request_row)
     app.router.add_post("/api/purge", admin.purge)
     app.router.add_put("/api/mode", admin.mode)
+    app.router.add_get("/api/routes", admin.routes)
+    # A model's name may hold slashes.
+    app.router.add_put("/api/routes/{name:.+}", admin.toggle)
+    app.router.add_post("/api/reload", admin.reload)
     app.router.add_get("/api/openapi.json", admin.openapi)
     return app
 
@@ -143,6 +159,23 @@ class AdminHandlers:
             raise InvalidRequestError(f"mode must be one of {', '.join(MODES)}", param="mode")
         self._operations.set_mode(mode)
         return answer({"mode": mode})
+
+    async def routes(self, _: web.Request) -> web.Response:
+        """Each model: who answers, who else could, how their breakers are."""
+        return answer({"routes": self._operations.routes()})
+
+    async def toggle(self, request: web.Request) -> web.Response:
+        """Let a variant answer from the next request on; null: config's choice again."""
+        body = read_object(await read_json_body(request))
+        variant = body.get("active", "")
+        if body.keys() != {"active"} or not (variant is None or isinstance(variant, str)):
+            told = 'send {"active": "a variant\'s name"}, or null for what config says'
+            raise InvalidRequestError(told, param="active")
+        return answer(await self._operations.toggle(request.match_info["name"], variant))
+
+    async def reload(self, _: web.Request) -> web.Response:
+        """Read the config again and put it in force, whole or not at all."""
+        return answer(await self._operations.reload())
 
     async def openapi(self, _: web.Request) -> web.Response:
         """The description of both planes."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import orjson
 from aiohttp import web
@@ -12,6 +13,7 @@ from sidecar.web.chat import ChatEndpoint
 from sidecar.web.checks import check_origin
 from sidecar.web.drain import Drain
 from sidecar.web.errors import OPENAI, Handler, answer_errors
+from sidecar.wire.format import Format
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +25,36 @@ class DataPlaneSettings:
     models: Sequence[str]
 
 
+class Door(Protocol):
+    """What answers `POST` requests at one path, and how errors are spelled there."""
+
+    @property
+    def format(self) -> Format:
+        """The format of its errors."""
+        ...
+
+    async def complete(self, http: web.Request) -> web.StreamResponse:
+        """Answer one request."""
+        ...
+
+
+def anyone(headers: Mapping[str, str]) -> None:
+    """Where no clients are configured any key is accepted."""
+
+
 def data_plane(
-    settings: DataPlaneSettings, chats: Mapping[str, ChatEndpoint], drain: Drain
+    settings: DataPlaneSettings,
+    doors: Mapping[str, Door],
+    drain: Drain,
+    check_client: Callable[[Mapping[str, str]], object] = anyone,
 ) -> web.Application:
-    """The aiohttp application of the data plane; `chats` are its chat endpoints by path."""
-    formats = {path: chat.format for path, chat in chats.items()}
+    """The aiohttp application of the data plane; `doors` are its endpoints by path.
+
+    `check_client` raises for a caller that is none of the configured clients. It guards
+    every path but the chats, which ask it themselves so that a refusal leaves a row.
+    """
+    formats = {path: door.format for path, door in doors.items()}
+    own_check = {path for path, door in doors.items() if isinstance(door, ChatEndpoint)}
 
     @web.middleware
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -37,6 +64,8 @@ def data_plane(
     async def checked(request: web.Request, handler: Handler) -> web.StreamResponse:
         check_origin(request, settings.allowed_hosts)
         drain.check()
+        if request.path not in own_check:
+            check_client(request.headers)
         return await handler(request)
 
     async def models(_: web.Request) -> web.Response:
@@ -49,7 +78,7 @@ def data_plane(
         )
 
     app = web.Application(middlewares=[guarded], client_max_size=settings.max_body_bytes)
-    for path, chat in chats.items():
-        app.router.add_post(path, chat.complete)
+    for path, door in doors.items():
+        app.router.add_post(path, door.complete)
     app.router.add_get("/v1/models", models)
     return app

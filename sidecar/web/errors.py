@@ -16,6 +16,7 @@ from sidecar.errors import (
     SidecarError,
     UpstreamRefusedError,
 )
+from sidecar.wire.anthropic_errors import refusal_body
 from sidecar.wire.format import Format
 from sidecar.wire.openai_format import OpenAIFormat
 
@@ -34,10 +35,11 @@ OPENAI = OpenAIFormat()
 def error_response(
     error: SidecarError, format_: Format = OPENAI, headers: dict[str, str] | None = None
 ) -> web.Response:
-    """The reply that tells an error; a provider's refusal keeps its own status and body."""
+    """The reply that tells an error; a provider's refusal keeps its own status and words."""
     status, body = error.status, b""
     if isinstance(error, UpstreamRefusedError):
-        status, body = error.upstream_status or status, error.body
+        status = error.upstream_status or status
+        body = refusal_body(error, format_.endpoint)
     return web.Response(
         status=status,
         body=body or format_.error(error),

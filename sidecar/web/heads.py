@@ -9,6 +9,8 @@ from sidecar.trail import Trail
 from sidecar.wire.report import cache_status
 
 REQUEST_ID = "x-sidecar-request-id"
+REPLAYED = "idempotent-replayed"
+"""In what is given again under an `Idempotency-Key`; the other headers are as they were."""
 _HITS = (Outcome.EXACT, Outcome.SEMANTIC, Outcome.STALE)
 
 

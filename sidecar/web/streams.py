@@ -7,7 +7,8 @@ client takes half an answer for a whole one.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
 
 from aiohttp import web
 
@@ -46,19 +47,26 @@ async def write_live(
     """Pass the chunks on one by one."""
     response = web.StreamResponse(headers={**head, **HEADERS})
     await response.prepare(http)
+    async with aclosing(live_events(trail, chunks, writer)) as events:
+        async for event in events:
+            await response.write(event)
+    await response.write_eof()
+    return response
+
+
+async def live_events(
+    trail: Trail, chunks: AsyncIterator[Chunk], writer: EventWriter
+) -> AsyncGenerator[bytes, None]:
+    """The chunks as they are written. Where they fail, `trail.error` tells so afterwards."""
     try:
         async for chunk in chunks:
             if event := writer.chunk(chunk):
-                await response.write(event)
+                yield event
             if trail.first_token_ms is None and any(d.has_content for d in chunk.deltas):
                 trail.first_token()
-        await response.write(writer.end(trail.usage, told_at_end(trail)))
-    except ConnectionResetError:
-        raise  # nobody is there to be told
+        yield writer.end(trail.usage, told_at_end(trail))
     except Exception as error:  # a bug too must not look like an end, nor like a new reply
-        await response.write(writer.error(told(error, trail)))
-    await response.write_eof()
-    return response
+        yield writer.error(told(error, trail))
 
 
 def told(error: Exception, trail: Trail) -> SidecarError:

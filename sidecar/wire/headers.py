@@ -21,6 +21,8 @@ MAX_TAG_CHARS: Final = 128
 """Of a usage tag in a header."""
 MAX_LABEL_CHARS: Final = 512
 """Of a usage tag in the body: what OpenAI allows a metadata value to have."""
+MAX_ROUTE_CHARS: Final = 128
+MAX_IDEMPOTENCY_KEY_CHARS: Final = 255
 MAX_CACHE_TAGS: Final = 16
 MAX_CACHE_TAG_CHARS: Final = 64
 
@@ -42,6 +44,7 @@ _DECIMAL: Final = re.compile(r"[0-9]{1,15}(\.[0-9]{0,15})?|\.[0-9]{1,15}", re.AS
 _DIGITS: Final = re.compile(r"[0-9]+", re.ASCII)
 _DIRECTIVE: Final = re.compile(r"""([^\s,;="]+)\s*(?:=\s*(?:"([^"]*)"|([^\s,"]*)))?""")
 _VISIBLE: Final = re.compile(r"[!-~]+")
+_VISIBLE_OR_SPACE: Final = re.compile(r"[ -~]+")
 # Lone surrogates are what a server makes of header bytes that are not UTF-8.
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _TRACE_PARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
@@ -101,6 +104,28 @@ def read_timeout_s(headers: Mapping[str, str]) -> float | None:
     if not _DIGITS.fullmatch(value) or len(value) > 10 or int(value) < 1:
         raise _refusal("x-sidecar-timeout-ms", "whole milliseconds, 1 or more")
     return int(value) / 1000
+
+
+def read_route(headers: Mapping[str, str]) -> str | None:
+    """The variant that the client asks for; whether there is one is for the routes to say."""
+    value = headers.get("x-sidecar-route", "").strip()
+    if not value:
+        return None
+    _require_one(headers, "x-sidecar-route")
+    return _bounded(value, MAX_ROUTE_CHARS, "x-sidecar-route")
+
+
+def read_idempotency_key(headers: Mapping[str, str]) -> str | None:
+    """Under which name this request is answered once, where the client gives it one."""
+    value = headers.get("Idempotency-Key")
+    if value is None:
+        return None
+    _require_one(headers, "idempotency-key")
+    value = value.strip()
+    if len(value) > MAX_IDEMPOTENCY_KEY_CHARS or not _VISIBLE_OR_SPACE.fullmatch(value):
+        expected = f"1 to {MAX_IDEMPOTENCY_KEY_CHARS} printable ASCII characters"
+        raise _refusal("Idempotency-Key", expected)
+    return value
 
 
 def read_trace_parent(headers: Mapping[str, str]) -> str | None:
@@ -183,6 +208,7 @@ def _labelled(labels: Mapping[str, Json]) -> dict[str, str]:
     candidates = (
         ("user", labels.get("user"), "user"),
         ("user", labels.get("safety_identifier"), "safety_identifier"),
+        ("user", metadata.get("user_id"), "metadata.user_id"),  # Anthropic's
         ("user", metadata.get("user"), "metadata.user"),
         ("feature", metadata.get("feature"), "metadata.feature"),
         ("department", metadata.get("department"), "metadata.department"),

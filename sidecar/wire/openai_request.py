@@ -14,8 +14,19 @@ from __future__ import annotations
 
 from typing import Final
 
-from sidecar.domain import NOTHING, Attachment, ChatRequest, Json, Message, Part, Role, Text
+from sidecar.domain import (
+    NOTHING,
+    Attachment,
+    ChatRequest,
+    Dialect,
+    Json,
+    Message,
+    Part,
+    Role,
+    Text,
+)
 from sidecar.errors import InvalidRequestError
+from sidecar.wire.anthropic_to_openai import in_openai_words
 from sidecar.wire.body import MalformedError, dump, load_object
 from sidecar.wire.openai_fields import ENVELOPE, FIELDS, LABELS, PARAMETERS
 from sidecar.wire.openai_tools import read_tool_calls, write_tool_call
@@ -41,7 +52,12 @@ def parse_chat_request(body: bytes) -> ChatRequest:
 
 
 def build_chat_request(request: ChatRequest, model: str) -> bytes:
-    """The body that asks a provider's `model`."""
+    """The body that asks a provider's `model`.
+
+    Raises `InvalidRequestError` naming what was said in Anthropic's words and can't be here.
+    """
+    if request.dialect is Dialect.ANTHROPIC:
+        request = in_openai_words(request, model)
     raw: dict[str, Json] = {
         "model": model,
         "messages": [_write_message(message) for message in request.messages],

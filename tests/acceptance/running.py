@@ -261,6 +261,16 @@ def simulated(folder: Path, latency_ms: float = 0, tokens_per_s: float = 0) -> I
         process.kill()
 
 
+def one_try(targets: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
+    """A model that asks once and whose breakers stay closed: for tests of all else."""
+    return {
+        "targets": targets,
+        "retry": {"attempts": 1},
+        "breaker": {"failures": 10_000},
+        **more,
+    }
+
+
 def config_for(provider: Provider, folder: Path, changes: Mapping[str, Any]) -> dict[str, Any]:
     """A config whose models are answered by `provider`; `changes` replace whole sections."""
     return {
@@ -270,7 +280,7 @@ def config_for(provider: Provider, folder: Path, changes: Mapping[str, Any]) -> 
         # A busy machine must not turn a lookup into a miss.
         "embedding": {"timeout_ms": 10_000},
         "providers": {"p": {"kind": "openai", "base_url": provider.base_url}},
-        "models": {name: {"targets": [{"provider": "p", "model": name}]} for name in MODELS},
+        "models": {name: one_try([{"provider": "p", "model": name}]) for name in MODELS},
         **changes,
     }
 

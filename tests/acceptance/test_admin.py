@@ -42,6 +42,7 @@ METRICS = {
     "sidecar_coalesced_total": set(),
     "sidecar_provider_attempts_total": {"provider", "model", "outcome"},
     "sidecar_first_token_seconds_count": {"provider", "model"},
+    "sidecar_breaker_state": {"provider", "model"},
     "sidecar_tokens_total": {"model", "department", "kind"},
     "sidecar_in_flight": set(),
     "sidecar_event_loop_lag_seconds": set(),

@@ -86,7 +86,7 @@ def test_nothing_a_web_page_sends_reaches_a_provider(running: Sidecar, provider:
     "path",
     [
         "/v1/completions",
-        "/v1/embeddings",
+        "/v1/moderations",
         "/v1/files",
         "/v1/chat",
         "/v1/chat/completions/",

@@ -15,7 +15,7 @@ from sidecar import Config, __version__, create_app
 from sidecar.app import ADMIN_APP
 from sidecar.wire.openai_fields import FIELDS
 
-from .running import Provider, Sidecar, asking
+from .running import Provider, Sidecar, asking, send
 
 DESCRIPTION = json.loads(files("sidecar.web").joinpath("openapi.json").read_text())
 SCHEMA = schemathesis.openapi.from_dict(DESCRIPTION)
@@ -104,6 +104,11 @@ def check(sidecar: Sidecar, method: str, path: str, **asked: Any) -> None:
     )
 
 
+def named(path: str) -> dict[str, str]:
+    """What a path needs to be one; nothing that is there."""
+    return {name: "req_none" for name in ("id", "name") if f"{{{name}}}" in path}
+
+
 JSON = "application/json"
 TOOL = {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}
 
@@ -127,6 +132,51 @@ def test_replies_of_chat_completions_are_as_described(running: Sidecar, body: An
     """Twice each, so that a hit is held against it too."""
     for _ in range(2):
         check(running, "POST", CHAT, body=body, media_type=JSON)
+
+
+TURNS = [{"role": "user", "content": "How do I change my address?"}]
+MESSAGES = {"model": "gpt-4o", "max_tokens": 50, "messages": TURNS}
+RESPONSES = {"model": "gpt-4o", "input": "How do I change my address?"}
+EMBEDDINGS = {"model": "gpt-4o", "input": ["How?", "Where?"]}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/v1/messages", MESSAGES, 200),
+        ("/v1/messages", {**MESSAGES, "stream": True}, 200),
+        ("/v1/messages", {**MESSAGES, "model": "nobody"}, 404),
+        ("/v1/messages", {**MESSAGES, "thinking": {"type": "enabled", "budget_tokens": 9}}, 400),
+        ("/v1/messages", [], 400),
+        ("/v1/messages/count_tokens", MESSAGES, 200),
+        ("/v1/messages/count_tokens", {}, 400),
+        ("/v1/responses", RESPONSES, 200),
+        ("/v1/responses", {**RESPONSES, "stream": True}, 200),
+        ("/v1/responses", {**RESPONSES, "background": True}, 400),
+        ("/v1/embeddings", EMBEDDINGS, 200),
+        ("/v1/embeddings", {**EMBEDDINGS, "encoding_format": "base64"}, 200),
+        ("/v1/embeddings", {**EMBEDDINGS, "input": []}, 400),
+    ],
+)
+def test_replies_of_the_other_endpoints_are_as_described(
+    running: Sidecar, path: str, body: Any, status: int
+) -> None:
+    """Twice each, so that a hit is held against it too."""
+    for _ in range(2):
+        check(running, "POST", path, body=body, media_type=JSON)
+    asked = send("POST", f"{running.url.removesuffix('/v1')}{path}", body)
+    assert asked.status == status, asked.body
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/responses", "/v1/embeddings"])
+@pytest.mark.parametrize("status", [400, 401, 429, 503])
+def test_failures_of_a_provider_are_as_described_everywhere(
+    running: Sidecar, provider: Provider, path: str, status: int
+) -> None:
+    """In the words of each endpoint."""
+    bodies = {"/v1/messages": MESSAGES, "/v1/responses": RESPONSES, "/v1/embeddings": EMBEDDINGS}
+    provider.script({"status": status})
+    check(running, "POST", path, body=bodies[path], media_type=JSON)
 
 
 def test_a_semantic_hit_is_as_described(running: Sidecar) -> None:
@@ -163,8 +213,7 @@ def test_every_path_answers_as_described(
 ) -> None:
     """With nothing given but what its path needs: a 200, or a refusal in the same shape."""
     given: dict[str, Any] = {"headers": {"Host": host}}
-    if "{id}" in path:
-        given["path_parameters"] = {"id": "req_none"}
+    given["path_parameters"] = named(path)
     if method != "GET":
         given |= {"body": {}, "media_type": JSON}
     check(running, method, path, **given)
@@ -182,9 +231,37 @@ def test_replies_to_a_purge_are_as_described(running: Sidecar, body: dict[str, A
     check(running, "POST", "/api/purge", body=body, media_type=JSON)
 
 
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        ("gpt-4o", {"active": "targets"}),
+        ("*", {"active": None}),
+        ("gpt-4o", {"active": "dear"}),
+        ("gpt-4o", {"active": 1}),
+    ],
+)
+def test_replies_to_a_toggle_are_as_described(
+    running: Sidecar, name: str, body: dict[str, Any]
+) -> None:
+    """Done and refused; all routes after it too."""
+    path = "/api/routes/{name}"
+    check(running, "PUT", path, path_parameters={"name": name}, body=body, media_type=JSON)
+    check(running, "GET", "/api/routes")
+    check(running, "PUT", path, path_parameters={"name": "*"}, body={"active": None},
+          media_type=JSON)  # fmt: skip
+
+
+def test_a_refused_reload_is_as_described(serve: Any) -> None:
+    """And the state that tells of it."""
+    own = serve()
+    (own.folder / "sidecar.yaml").write_text("models: []")
+    check(own, "POST", "/api/reload")
+    check(own, "GET", "/api/status")
+
+
 def test_a_foreign_token_is_refused_as_described(serve: Any, tmp_path: Path) -> None:
     """401 on the admin plane."""
     guarded = serve(admin={"port": 0, "token": "a-token-of-the-admin"})
     for method, path in sorted(described(is_data=False)):
-        given: dict[str, Any] = {"path_parameters": {"id": "req_none"}} if "{id}" in path else {}
-        check(guarded, method.upper(), path, headers={"Authorization": "Bearer nope"}, **given)
+        headers = {"Authorization": "Bearer nope"}
+        check(guarded, method.upper(), path, headers=headers, path_parameters=named(path))

@@ -20,6 +20,7 @@ class Upstream(ThreadingHTTPServer):
         self.content_type = "application/json"
         self.content = b"{}"
         self.heard: list[str] = []
+        self.bodies: list[bytes] = []
 
     @property
     def base_url(self) -> str:
@@ -40,7 +41,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.server.calls += 1
         self.server.heard.append(str(self.headers))
-        self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
         self.send_response(self.server.status)
         self.send_header("Content-Type", self.server.content_type)
         self.send_header("Content-Length", str(len(self.server.content)))

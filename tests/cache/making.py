@@ -92,6 +92,7 @@ async def opened(
     embedding_model: str = "mini",
     dimension: int = DIMENSION,
     filled: bool = True,
+    keep_stale_s: float = 0.0,
     **caps: int,
 ) -> AsyncIterator[Cache]:
     """A cache that is open, and closed afterwards."""
@@ -104,6 +105,7 @@ async def opened(
         clock=clock or ManualClock(NOW),
         tasks=tasks,
         observers=Observers((lambda event: None) if told is None else told.append),
+        keep_stale_s=keep_stale_s,
     )
     await cache.open()
     try:

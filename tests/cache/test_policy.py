@@ -11,6 +11,7 @@ from sidecar.cache.policy import (
     ToolPolicy,
     more_careful,
     permit,
+    why_not_stale,
     why_too_old,
     why_unstorable,
 )
@@ -246,6 +247,23 @@ def test_max_age_bounds_the_age_of_an_entry(make_call, age_s, limit, expected):
     assert why_too_old(age_s, make_call(controls=CacheControls(max_age_s=limit))) is expected
 
 
+@pytest.mark.parametrize(
+    ("controls", "settings", "expected"),
+    [
+        (CacheControls(), Settings(stale_if_error_s=1), None),
+        (CacheControls(), Settings(stale_if_error_s=0), Reason.TTL_ZERO),
+        (CacheControls(no_cache=True), Settings(stale_if_error_s=1), Reason.NO_CACHE),
+        (CacheControls(no_store=True), Settings(stale_if_error_s=1), Reason.NO_STORE),
+        (CacheControls(), Settings(mode=Mode.OFF, stale_if_error_s=1), Reason.MODE_OFF),
+        (CacheControls(), Settings(mode=Mode.SHADOW, stale_if_error_s=1), Reason.SHADOW),
+    ],
+)
+def test_what_may_not_be_read_is_not_read_when_it_is_stale(make_call, controls, settings, expected):
+    """A failing provider loosens nothing."""
+    permission = permit(make_call(controls=controls), settings)
+    assert why_not_stale(permission, settings) is expected
+
+
 def test_every_refusal_that_policy_knows_is_tested_here():
     """A word added to policy without a test fails this one."""
     tested = {reason for reason, *_ in (*BYPASSES, *NOT_BY_MEANING, *UNSTORABLE)} | {
@@ -257,6 +275,7 @@ def test_every_refusal_that_policy_knows_is_tested_here():
     }
     elsewhere = {
         *(Reason.NOT_FOUND, Reason.SHADOW, Reason.CACHE_UNAVAILABLE, Reason.NOT_KEPT),
+        Reason.FALLBACK,
         *(Reason.UNPROVEN, Reason.TOO_LONG, Reason.UNKNOWN_TOKENS),
         *(Reason.EMBED_TIMEOUT, Reason.EMBED_BUSY, Reason.EMBED_FAILED),
         *(Reason.BELOW_THRESHOLD, Reason.NUMBERS_DIFFER),

@@ -60,6 +60,7 @@ def test_a_rule_changes_what_it_names_and_nothing_else(make_call):
         ({"max_temperature": 0.0}, "max_temperature"),
         ({"tools": ToolPolicy.OFF}, "tools"),
         ({"sharing": SharingScope.USER}, "sharing"),
+        ({"stale_if_error_s": 0.0}, "stale_if_error_s"),
     ],
 )
 def test_every_setting_can_be_changed_to_zero_and_off_too(make_call, change, field):

@@ -43,3 +43,12 @@ def test_a_state_dir_that_is_not_writable_is_named(tmp_path: Path) -> None:
 def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:
     """With the names that are."""
     assert "minilm-l6-v2-int8" in refused(tmp_path, SIDECAR__EMBEDDING__MODEL="nope").err
+
+
+def test_a_key_file_that_is_not_there_is_named_with_its_provider(tmp_path: Path) -> None:
+    """Before anyone is served."""
+    (tmp_path / "sidecar.yaml").write_text(
+        "providers: {mine: {kind: openai, api_key_file: /absent/key}}\n"
+        "models: {m: {targets: [{provider: mine, model: m}]}}\n"
+    )
+    assert "providers.mine: api_key_file /absent/key can't be read" in refused(tmp_path).err

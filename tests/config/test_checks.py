@@ -80,3 +80,71 @@ def test_a_rule_must_change_something() -> None:
     assert lines({"cache": {"rules": [{"match": {"model": "a"}, "set": {}}]}}) == [
         "cache.rules[0].set: changes nothing: name a setting"
     ]
+
+
+@pytest.mark.parametrize(
+    ("fallbacks", "line"),
+    [
+        ([TARGET], "models.m.fallbacks[0]: the same as targets[0]: it would be asked twice"),
+        (
+            [{**TARGET, "model": "n"}, {**TARGET, "model": "n"}],
+            "models.m.fallbacks[1]: the same as fallbacks[0]: it would be asked twice",
+        ),
+    ],
+)
+def test_a_fallback_is_none_that_was_asked_before(
+    fallbacks: list[dict[str, str]], line: str
+) -> None:
+    """It would fail for the same reason, and the client would wait twice."""
+    assert lines({"models": {"m": {"targets": [TARGET], "fallbacks": fallbacks}}}) == [line]
+
+
+def test_a_fallback_may_be_what_a_variant_asks() -> None:
+    """And two targets may be the same, for their weights."""
+    cheap = {**TARGET, "model": "n"}
+    model = {"targets": [TARGET, TARGET], "fallbacks": [cheap], "variants": {"cheap": [cheap]}}
+    assert parsed({"models": {"m": model}}).models["m"].fallbacks
+
+
+@pytest.mark.parametrize("kind", ["openai", "anthropic", "azure"])
+def test_a_provider_has_one_key(kind: str) -> None:
+    """Two would make it chance which one is sent."""
+    provider = {"kind": kind, "base_url": "http://h", "api_key": "k", "api_key_file": "f"}
+    models = {"m": {"targets": [{"provider": "a", "model": "m"}]}}
+    assert lines({"providers": {"a": provider}, "models": models}) == [
+        "providers.a.api_key_file: api_key gives a key too: keep one of the two"
+    ]
+
+
+@pytest.mark.parametrize("key", ["api_key", "api_key_file"])
+def test_the_simulated_provider_has_no_key(key: str) -> None:
+    """Neither its own nor the caller's: it asks nobody."""
+    provider = {"kind": "simulated", key: "from_client"}
+    (line,) = lines({"providers": {"sim": provider}, "models": MODELS})
+    assert line.startswith(f"providers.sim.{key}: unknown key")
+
+
+def test_two_clients_have_two_keys() -> None:
+    """Else it would be chance whose tags a caller gets. The key is not shown."""
+    clients = [{"key": "canary"}, {"key": "other"}, {"key": "canary", "tenant": "t"}]
+    assert lines({"clients": clients}) == [
+        "clients[2].key: the same as clients[0].key: give each client its own"
+    ]
+
+
+def test_a_rate_limit_limits_something() -> None:
+    """One that limits nothing is a slip of the pen."""
+    assert lines({"rate_limits": [{"requests_per_minute": 1}, {"match": {"user": "*"}}]}) == [
+        "rate_limits[1]: limits nothing: give requests_per_minute or tokens_per_minute"
+    ]
+
+
+def test_words_that_no_route_knows_are_refused_with_those_it_knows() -> None:
+    """What fallbacks are asked after, and what a target sticks to."""
+    model = {"targets": [TARGET], "fallback_on": ["bad_luck"], "sticky": "moon"}
+    told = lines({"models": {"m": model}})
+    assert [line.split(": ")[0] for line in told] == [
+        "models.m.fallback_on[0]", "models.m.sticky",
+    ]  # fmt: skip
+    assert "context_window" in told[0]
+    assert "session" in told[1]

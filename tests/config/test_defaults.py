@@ -34,9 +34,10 @@ def test_a_provider_whose_key_is_at_hand_is_real() -> None:
     config = load(None, {"ANTHROPIC_API_KEY": "k", "OPENAI_API_KEY": ""})
     assert owners(config) == dict.fromkeys(NAMES, "sim") | {"claude-sonnet-4-5": "claude"}
     assert config.masked()["providers"]["claude"] == {
-        "kind": "openai",
-        "base_url": "https://api.anthropic.com/v1",
+        "kind": "anthropic",
+        "base_url": "https://api.anthropic.com",
         "api_key": "**********",
+        "api_key_file": None,
     }
 
 
@@ -55,3 +56,12 @@ def test_the_line_stays_short_with_many_models() -> None:
     assert provider_line(parsed({"models": models})) == (
         "m0, m1, m2, m3, m4, m5 and 3 more: simulated"
     )
+
+
+def test_the_line_tells_who_answers_now() -> None:
+    """A variant that config has active is who answers."""
+    variants = {"real": [{"provider": "mine", "model": "m"}]}
+    model = {"targets": [{"provider": "sim", "model": "m"}], "variants": variants}
+    providers = {"sim": {"kind": "simulated"}, "mine": {"kind": "openai"}}
+    config = parsed({"providers": providers, "models": {"m": {**model, "active": "real"}}})
+    assert provider_line(config) == "mine answers m"

@@ -53,10 +53,12 @@ context:  {max_input_tokens: null, strategy: relevance, keep_last_turns: 4}
 """
 MODEL = """
 fallbacks: []
+fallback_on: [failure, context_window]
+sticky: null
 variants: {}
 active: targets
-retry: {attempts: 3, base_ms: 200, max_ms: 5000}
-timeout: {connect: 2s, first_token: 20s, total: 2m}
+retry: {attempts: 3, base_ms: 200, max_ms: 5000, ambiguous: false}
+timeout: {connect: 2s, first_token: 20s, between_tokens: 30s, total: 2m}
 breaker: {failures: 5, window: 30s, open: 15s}
 max_in_flight: 64
 """

@@ -4,7 +4,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from sidecar.domain import Attempt
-from sidecar.events import EntriesEvicted
+from sidecar.events import BreakerChanged, Decision, EntriesEvicted, FirstToken
 from sidecar.observe.metrics import OTHER, Bounded, Metrics
 
 ATTEMPT = Attempt("openai", "gpt-4o-real", 200, "ok", 100.0)
@@ -18,6 +18,7 @@ CONTRACT = {
     "sidecar_cache_evictions_total": {"reason"},
     "sidecar_coalesced_total": set(),
     "sidecar_provider_attempts_total": {"provider", "model", "outcome"},
+    "sidecar_breaker_state": {"provider", "model"},
     "sidecar_first_token_seconds": {"provider", "model"},
     "sidecar_tokens_total": {"model", "department", "kind"},
 }
@@ -73,7 +74,9 @@ def test_names_and_labels_are_the_contracts(metrics, full_row, name):
     metrics.observe(full_row())
     metrics.observe(full_row(outcome="coalesced"))
     metrics.observe(EntriesEvicted("expired", 2))
-    series = name if name.endswith("_total") else f"{name}_count"
+    metrics.observe(BreakerChanged("openai", "gpt-4o-real", 2))
+    metrics.observe(FirstToken("openai", "gpt-4o-real", 0.05))
+    series = name if name.endswith(("_total", "_state")) else f"{name}_count"
     labels = [set(dict(labels)) for told, labels in samples(metrics) if told == series]
     assert labels
     assert all(told == CONTRACT[name] for told in labels)
@@ -190,6 +193,43 @@ def test_tokens_that_can_not_be_are_not_counted(metrics, full_row):
     told = {"model": "gpt-4o", "department": "sales"}
     assert value(metrics, "sidecar_tokens_total", **told, kind="input") is None
     assert value(metrics, "sidecar_tokens_total", **told, kind="output") == 5
+
+
+def test_who_joined_a_flight_and_got_an_expired_answer_counts_no_attempt(metrics, full_row):
+    """The attempts that failed are the leader's, whatever stood in for its answer."""
+    metrics.observe(full_row(outcome="stale"))
+    joined = (Decision("flight", "joined", 1.0),)
+    metrics.observe(full_row(outcome="stale", decisions=joined))
+    labels = {"provider": "openai", "model": "gpt-4o-real", "outcome": "ok"}
+    assert value(metrics, "sidecar_provider_attempts_total", **labels) == 1
+    assert value(metrics, "sidecar_coalesced_total") == 1
+
+
+def test_a_breaker_shows_the_state_it_is_in():
+    """From the start, closed; an alert needs a series that is there before the outage."""
+    metrics = Metrics(["gpt-4o"], [("openai", "gpt-4o-real")])
+    labels = {"provider": "openai", "model": "gpt-4o-real"}
+    assert value(metrics, "sidecar_breaker_state", **labels) == 0
+    for state in (2, 1):
+        metrics.observe(BreakerChanged("openai", "gpt-4o-real", state))
+        assert value(metrics, "sidecar_breaker_state", **labels) == state
+
+
+def test_the_time_to_a_first_token_is_the_targets_own(metrics, full_row):
+    """Not that of the targets that failed before it."""
+    metrics.observe(full_row(first_token_ms=9000.0))
+    metrics.observe(FirstToken("openai", "gpt-4o-real", 0.25))
+    labels = {"provider": "openai", "model": "gpt-4o-real"}
+    assert value(metrics, "sidecar_first_token_seconds_sum", **labels) == 0.25
+    assert value(metrics, "sidecar_first_token_seconds_count", **labels) == 1
+
+
+def test_targets_that_a_reload_brings_are_told_by_name():
+    """However many were known before."""
+    metrics = Metrics(["gpt-4o"], [("openai", f"m{number}") for number in range(200)])
+    metrics.configured(["gpt-4o", "new"], [("openai", "m-new")])
+    labels = {"provider": "openai", "model": "m-new"}
+    assert value(metrics, "sidecar_breaker_state", **labels) == 0
 
 
 def test_evictions_are_counted_by_reason(metrics):

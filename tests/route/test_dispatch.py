@@ -2,18 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import replace
 
 import pytest
 
-from sidecar.domain import ChatRequest, Choice, Chunk, Completion, Delta, Timeouts
-from sidecar.errors import UpstreamError
+from sidecar.domain import Caller, ChatRequest, Choice, Chunk, Completion, Delta, Timeouts, Usage
+from sidecar.errors import InvalidRequestError, UpstreamError
 from sidecar.providers.openai import OpenAIProvider
 from sidecar.providers.simulated import SimulatedServer
 from sidecar.providers.transport import Transport
 from sidecar.route.dispatch import Dispatcher
+from sidecar.route.policy import BreakerPolicy, RetryPolicy
 from sidecar.route.table import Route, Target
 
-ROUTE = Route("gpt-4o", (Target("sim", "gpt-4o-real"),))
+ROUTE = Route("gpt-4o", (Target("sim", "gpt-4o-real"),), retry=RetryPolicy(attempts=1))
 
 
 class Scripted:
@@ -22,18 +24,23 @@ class Scripted:
     def __init__(self, clock, error: BaseException | None = None) -> None:
         self.clock, self.error = clock, error
         self.closed = False
+        self.keys: list[str] = []
         self.hold: asyncio.Event | None = None
         self.held = asyncio.Event()
 
-    async def complete(self, request: ChatRequest, model: str, timeouts: Timeouts) -> Completion:
+    async def complete(
+        self, request: ChatRequest, model: str, timeouts: Timeouts, *, client_key: str = ""
+    ) -> Completion:
+        self.keys.append(client_key)
         self.clock.advance(1.5)
         if self.error:
             raise self.error
         return Completion("1", 1, model, (Choice(0, "hi", "stop"),))
 
     async def stream(
-        self, request: ChatRequest, model: str, timeouts: Timeouts
+        self, request: ChatRequest, model: str, timeouts: Timeouts, *, client_key: str = ""
     ) -> AsyncGenerator[Chunk, None]:
+        self.keys.append(client_key)
         try:
             yield Chunk("1", 1, model, (Delta(text="h"),))
             if self.hold:
@@ -63,10 +70,13 @@ async def real(simulated, clock) -> AsyncIterator[Dispatcher]:
     await transport.close()
 
 
-async def ask(dispatcher: Dispatcher, call, attempts: list, chunks: list | None = None):
+async def ask(
+    dispatcher: Dispatcher, call, attempts: list, chunks: list | None = None, route: Route = ROUTE
+):
     """The answer and its target."""
     emit = (chunks if chunks is not None else []).append
-    return await dispatcher.ask(call, ROUTE, emit=emit, attempts=attempts)
+    answered = await dispatcher.ask(call, route, emit=emit, attempts=attempts)
+    return answered.completion, answered.target
 
 
 async def test_a_whole_answer_comes_with_its_target(real, simulated, make_call):
@@ -107,6 +117,21 @@ async def test_a_stream_that_fails_midway_is_recorded_and_raised(clock, make_cal
     assert (len(chunks), attempts[0].status, attempts[0].reason) == (1, None, "cut")
 
 
+async def test_a_stream_without_a_word_is_passed_on_whole(clock, make_call):
+    """What was held back comes with its regular end: an empty answer is an answer."""
+
+    class Wordless(Scripted):
+        async def stream(
+            self, request: ChatRequest, model: str, timeouts: Timeouts, *, client_key: str = ""
+        ) -> AsyncGenerator[Chunk, None]:
+            yield Chunk("1", 1, model, (Delta(role="assistant"),))
+            yield Chunk("1", 1, model, (), usage=Usage(3, 0))
+
+    chunks = []
+    await ask(Dispatcher({"sim": Wordless(clock)}, clock), make_call(stream=True), [], chunks)
+    assert [chunk.usage for chunk in chunks] == [None, Usage(3, 0)]
+
+
 async def test_a_cancelled_attempt_is_recorded_and_lets_go_at_once(clock, make_call):
     """The provider's connection is closed before the caller goes on."""
     provider, attempts, chunks = Scripted(clock), [], []
@@ -125,3 +150,90 @@ async def test_a_bug_is_not_recorded_as_a_client_who_left(clock, make_call):
     with pytest.raises(LookupError):
         await ask(Dispatcher({"sim": Scripted(clock, LookupError())}, clock), make_call(), attempts)
     assert attempts[0].reason == "internal"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_callers_key_reaches_the_provider(clock, make_call, stream):
+    """Which sends it on only where config says so."""
+    provider = Scripted(clock)
+    call = replace(make_call(stream=stream), client_key="sk-mine")
+    await ask(Dispatcher({"sim": provider}, clock), call, [])
+    assert provider.keys == ["sk-mine"]
+
+
+async def test_who_leaves_during_a_probe_lets_the_next_one_try(clock, make_call):
+    """A half-open breaker that waited for a word that never comes would stay shut for ever."""
+    route = replace(ROUTE, breaker=BreakerPolicy(1, 30.0, 30.0))
+    provider = Scripted(clock, UpstreamError("no", reason="status_500", upstream_status=500))
+    dispatcher = Dispatcher({"sim": provider}, clock)
+    with pytest.raises(UpstreamError):
+        await ask(dispatcher, make_call(), [], route=route)
+    provider.error, provider.hold = None, asyncio.Event()
+    leaving = asyncio.ensure_future(ask(dispatcher, make_call(stream=True), [], route=route))
+    await provider.held.wait()
+    leaving.cancel()
+    await asyncio.wait([leaving])
+    provider.hold = None
+    await ask(dispatcher, make_call(), [], route=route)
+    assert dispatcher.states()["sim", "gpt-4o-real"]["state"] == "closed"
+
+
+async def test_who_leaves_gives_the_place_back(clock, make_call):
+    """Or a model would be full of nobody."""
+    provider = Scripted(clock)
+    provider.hold = asyncio.Event()
+    dispatcher = Dispatcher({"sim": provider}, clock)
+    asking = asyncio.ensure_future(ask(dispatcher, make_call(stream=True), []))
+    await provider.held.wait()
+    assert dispatcher.in_flight == {"gpt-4o": 1}
+    asking.cancel()
+    await asyncio.wait([asking])
+    assert dispatcher.in_flight == {}
+
+
+async def test_who_leaves_while_it_waits_has_the_failure_in_its_trail(clock, make_call):
+    """What was tried was tried; nothing is asked for nobody."""
+    provider = Scripted(clock, UpstreamError("no", reason="status_500", upstream_status=500))
+    attempts = []
+    patient = replace(ROUTE, retry=RetryPolicy(attempts=3, base_s=600.0, max_s=600.0))
+    asking = asyncio.ensure_future(
+        ask(Dispatcher({"sim": provider}, clock), make_call(), attempts, route=patient)
+    )
+    while not attempts:
+        await asyncio.sleep(0)
+    asking.cancel()
+    await asyncio.wait([asking])
+    assert [attempt.reason for attempt in attempts] == ["status_500"]
+
+
+@pytest.mark.parametrize("sticky", ["session", "user"])
+async def test_a_sticky_route_sends_one_conversation_to_one_target(clock, make_call, sticky):
+    """Always the same, and not all of them to one."""
+    targets = (Target("sim", "a", 50), Target("sim", "b", 50))
+    route = replace(ROUTE, targets=targets, sticky=sticky)
+    dispatcher, chosen = Dispatcher({"sim": Scripted(clock)}, clock), {}
+    for number in range(60):
+        name = f"s{number % 20}"
+        caller = Caller(**{sticky: name})
+        _, target = await ask(dispatcher, make_call(caller=caller), [], route=route)
+        assert chosen.setdefault(name, target) is target
+    assert set(chosen.values()) == set(targets)
+
+
+async def test_what_no_target_can_say_is_the_callers_to_change(clock, make_call):
+    """The first one's words; each is named, and no breaker hears of it."""
+    errors = [InvalidRequestError("no seed"), InvalidRequestError("no n")]
+    providers = {name: Scripted(clock, error) for name, error in zip("ab", errors, strict=True)}
+    route = Route("gpt-4o", (Target("a", "m"),), fallbacks=(Target("b", "m"),))
+    attempts, dispatcher = [], Dispatcher(providers, clock)
+    with pytest.raises(InvalidRequestError, match="no seed"):
+        await ask(dispatcher, make_call(), attempts, route=route)
+    assert [attempt.reason for attempt in attempts] == ["untranslatable"] * 2
+
+
+async def test_what_one_cannot_say_another_answers(clock, make_call):
+    """A fallback with the word is asked."""
+    providers = {"a": Scripted(clock, InvalidRequestError("no seed")), "b": Scripted(clock)}
+    route = Route("gpt-4o", (Target("a", "m"),), fallbacks=(Target("b", "m"),))
+    _, target = await ask(Dispatcher(providers, clock), make_call(), [], route=route)
+    assert target.provider == "b"

@@ -8,7 +8,15 @@ from sidecar.web.admin import MAX_BODY_BYTES, AdminSettings, admin_plane, read_s
 
 TOKEN = {"Authorization": "Bearer t0ken"}
 OPEN = ("/healthz", "/readyz", "/startupz")
-CLOSED = ("/metrics", "/api/status", "/api/requests/req_1", "/api/openapi.json")
+CLOSED = (
+    "/metrics", "/api/status", "/api/requests/req_1", "/api/routes", "/api/openapi.json",
+)  # fmt: skip
+CHANGING = [
+    ("POST", "/api/purge"),
+    ("PUT", "/api/mode"),
+    ("PUT", "/api/routes/gpt-4o"),
+    ("POST", "/api/reload"),
+]
 
 
 class Desk:
@@ -39,6 +47,17 @@ class Desk:
 
     def set_mode(self, mode: str) -> None:
         self.done.append(("mode", mode))
+
+    def routes(self) -> dict:
+        return {"gpt-4o": {"active": "targets"}}
+
+    async def toggle(self, name: str, variant: str | None) -> dict:
+        self.done.append(("toggle", name, variant))
+        return {"routes": {}, "saved": True}
+
+    async def reload(self) -> dict:
+        self.done.append(("reload",))
+        return {"changed": []}
 
 
 @pytest.fixture
@@ -76,10 +95,11 @@ async def test_everything_else_needs_the_token(client, url, path):
         assert response.status == 401
 
 
-@pytest.mark.parametrize(("method", "path"), [("POST", "/api/purge"), ("PUT", "/api/mode")])
+@pytest.mark.parametrize(("method", "path"), CHANGING)
 async def test_without_the_token_nothing_is_done(client, url, desk, method, path):
     """Not even looked at."""
-    async with client.request(method, url + path, json={"all": True, "mode": "off"}) as response:
+    body = {"all": True, "mode": "off", "active": None}
+    async with client.request(method, url + path, json=body) as response:
         assert response.status == 401
     assert desk.done == []
 
@@ -190,6 +210,38 @@ async def test_a_form_of_a_web_page_changes_nothing(client, url, desk, method, p
         client, url + path, method, {"all": True, "mode": "off"}, **{"Content-Type": "text/plain"}
     )
     assert (status, desk.done) == (415, [])
+
+
+async def test_routes_are_told(client, url):
+    """As the operator's view has them."""
+    told = {"routes": {"gpt-4o": {"active": "targets"}}}
+    assert await ask(client, f"{url}/api/routes") == (200, told)
+
+
+@pytest.mark.parametrize(
+    ("path", "name"), [("gpt-4o", "gpt-4o"), ("*", "*"), ("org/own", "org/own"), ("a%2Fb", "a/b")]
+)
+async def test_a_toggle_names_a_model_and_a_variant(client, url, desk, path, name):
+    """Also a model with a slash in its name; null is a choice too."""
+    for variant in ("cheap", None):
+        told = await ask(client, f"{url}/api/routes/{path}", "PUT", {"active": variant})
+        assert told == (200, {"routes": {}, "saved": True})
+    assert desk.done == [("toggle", name, "cheap"), ("toggle", name, None)]
+
+
+@pytest.mark.parametrize(
+    "body", [{}, [], {"active": 1}, {"active": ["a"]}, {"activ": "a"}, {"active": "a", "b": 1}]
+)
+async def test_a_toggle_that_is_unclear_toggles_nothing(client, url, desk, body):
+    """An absent variant is not null."""
+    status, told = await ask(client, f"{url}/api/routes/gpt-4o", "PUT", body)
+    assert (status, told["error"]["code"], desk.done) == (400, "invalid_request", [])
+
+
+async def test_a_reload_needs_no_body(client, url, desk):
+    """There is nothing to say."""
+    async with client.post(f"{url}/api/reload", headers=TOKEN) as response:
+        assert (response.status, desk.done) == (200, [("reload",)])
 
 
 async def test_a_large_body_is_refused(client, url, desk):

@@ -1,4 +1,4 @@
-"""The simulated provider: OpenAI's shape, scripted faults, and a ledger of its own.
+"""The simulated provider: three vendors' shapes, scripted faults, a ledger of its own.
 
 Demo, tests and benchmarks all use it, so it behaves as a provider does (it bills what
 it emitted although nobody read it) and never as the sidecar would like it to. It

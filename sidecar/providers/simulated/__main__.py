@@ -25,7 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m sidecar.providers.simulated",
-        description="A provider without a model: OpenAI's shape, deterministic answers.",
+        description="A provider without a model: OpenAI's, Anthropic's and Azure's shapes, "
+        "deterministic answers.",
         epilog="example: python -m sidecar.providers.simulated --port 9001 --latency-ms 0",
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")

@@ -25,6 +25,7 @@ class Row:
     id: str
     model: str
     messages: bytes
+    endpoint: str
     prompt_tokens: int = 0
     completion_tokens: int = 0
     status: int = 200
@@ -49,11 +50,11 @@ class Ledger:
         self._rows: OrderedDict[str, Row] = OrderedDict()
         self._bytes = 0
 
-    def open(self, kind: str, model: str, messages: Any) -> Row:
+    def open(self, kind: str, model: str, messages: Any, endpoint: str = "chat") -> Row:
         """Count a request that came in; nothing is billed yet."""
         self._number += 1
         self._calls += 1
-        row = Row(f"{kind}-sim-{self._number}", model, orjson.dumps(messages))
+        row = Row(f"{kind}-sim-{self._number}", model, orjson.dumps(messages), endpoint)
         self._rows[row.id] = row
         self._bytes += len(row.messages)
         self._forget_oldest()
@@ -67,7 +68,9 @@ class Ledger:
         self._completion_tokens += completion
 
     def end(self, row: Row, outcome: str, status: int = 200) -> None:
-        """Note how it went: `completed`, `cut`, `left` (the reader did) or `refused`."""
+        """Note how it went: `completed`, `refused`, `failed` (told in mid-stream), `cut`,
+        `reset`, `lost` (worked on, and not a byte sent) or `left` (the reader did).
+        """
         row.outcome = outcome
         row.status = status
         self._completed += outcome == "completed"
@@ -92,6 +95,7 @@ class Ledger:
 def _told(row: Row) -> dict[str, Any]:
     return {
         "id": row.id,
+        "endpoint": row.endpoint,
         "model": row.model,
         "messages": orjson.Fragment(row.messages),
         "billed": _billed(row.prompt_tokens, row.completion_tokens),

@@ -12,7 +12,11 @@ import orjson
 
 
 class RefusedError(Exception):
-    """A request that is answered with status 400 and this sentence."""
+    """A request that is answered with this status and this sentence."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 def read_json(body: bytes) -> Any:
@@ -23,11 +27,17 @@ def read_json(body: bytes) -> Any:
         raise RefusedError("the body is not JSON") from None
 
 
-def read_asked(body: bytes) -> dict[str, Any]:
-    """Parse the body of a request to a model."""
+def read_object(body: bytes) -> dict[str, Any]:
+    """Parse a body that must be an object."""
     request = read_json(body)
     if not isinstance(request, dict):
         raise RefusedError("the body is not a JSON object")
+    return request
+
+
+def read_asked(body: bytes) -> dict[str, Any]:
+    """Parse the body of a request to a model."""
+    request = read_object(body)
     if not isinstance(request.get("model"), str):
         raise RefusedError("model: expected text")
     return request
@@ -39,6 +49,6 @@ def read_texts(given: Any) -> list[str]:
     if items and all(isinstance(item, int) for item in items):
         items = [items]
     texts = [" ".join(map(str, item)) if isinstance(item, list) else item for item in items]
-    if not texts or not all(isinstance(text, str) for text in texts):
-        raise RefusedError("input: expected text or a list of texts")
+    if not texts or not all(isinstance(text, str) and text for text in texts):
+        raise RefusedError("input: expected text or a list of texts, none of them empty")
     return texts

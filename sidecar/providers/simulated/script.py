@@ -32,8 +32,14 @@ class Fault:
     """What a rule does to a reply. The default does nothing.
 
     `cut_after_events` counts every event of a stream, the role's included; a whole
-    reply is cut in the middle of its body. `false_done` ends a stream with `[DONE]`
-    half way and without a finish_reason.
+    reply is cut in the middle of its body. `reset` cuts with a TCP reset instead of a
+    regular close, half way where no number of events is given. `lost_reply` does all the
+    work, bills it, and closes the connection without a byte. `error_after_events` tells a
+    stream's failure in an event of its own, after a 200. `false_done` ends a stream with
+    its last word half way and without a finish_reason.
+
+    `code`, `error_type` and `message` are what an error says; a type that is not given is
+    the vendor's own for the status.
     """
 
     status: int | None = None
@@ -43,6 +49,12 @@ class Fault:
     finish_reason: str | Unset | None = UNSET
     usage: Mapping[str, Any] | Unset | None = UNSET
     false_done: bool = False
+    lost_reply: bool = False
+    reset: bool = False
+    error_after_events: int | None = None
+    code: str | Unset | None = UNSET
+    error_type: str = ""
+    message: str = "a scripted failure"
 
 
 NO_FAULT = Fault()
@@ -123,6 +135,14 @@ def _is_duration(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
 
 
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
 _FAULT_FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "status": (lambda it: _is_count(it) and 200 <= it <= 599, "an HTTP status from 200 to 599"),
     "delay_ms": (_is_duration, "milliseconds, from 0"),
@@ -130,7 +150,13 @@ _FAULT_FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "cut_after_events": (_is_count, "a whole number from 0"),
     "finish_reason": (lambda it: it is None or isinstance(it, str), "text or null"),
     "usage": (lambda it: it is None or isinstance(it, Mapping), "an object or null"),
-    "false_done": (lambda it: isinstance(it, bool), "true or false"),
+    "false_done": (_is_flag, "true or false"),
+    "lost_reply": (_is_flag, "true or false"),
+    "reset": (_is_flag, "true or false"),
+    "error_after_events": (_is_count, "a whole number from 0"),
+    "code": (lambda it: it is None or isinstance(it, str), "text or null"),
+    "error_type": (_is_text, "text"),
+    "message": (_is_text, "text"),
 }
 
 

@@ -16,11 +16,14 @@ from typing import Any
 import orjson
 
 from sidecar.providers.simulated.engine import Answer
+from sidecar.providers.simulated.reading import RefusedError
 from sidecar.providers.simulated.script import UNSET, Fault
 
 DONE = b"data: [DONE]\n\n"
 Event = tuple[bytes, int]
 """An event's bytes, and how many completion tokens they carry."""
+
+_MOST_DIMENSIONS = 8192
 
 
 def error_body(message: str, kind: str, code: str | None) -> bytes:
@@ -76,6 +79,30 @@ def embedding(text: str, dimensions: int, encoding: str) -> list[float] | str:
     if encoding != "base64":
         return unit
     return base64.b64encode(struct.pack(f"<{dimensions}f", *unit)).decode()
+
+
+def check_dimensions(request: Mapping[str, Any]) -> None:
+    """Refuse a length that no vector has."""
+    dimensions = request.get("dimensions", 1536)
+    if not isinstance(dimensions, int) or not 0 < dimensions <= _MOST_DIMENSIONS:
+        raise RefusedError(f"dimensions: expected a whole number from 1 to {_MOST_DIMENSIONS}")
+
+
+def embedding_list(
+    request: Mapping[str, Any], texts: Sequence[str], tokens: int, fault: Fault
+) -> dict[str, Any]:
+    """Return the reply with the vectors of all texts, in their order."""
+    encoding = str(request.get("encoding_format", "float"))
+    vectors = (embedding(text, request.get("dimensions", 1536), encoding) for text in texts)
+    data = [
+        {"object": "embedding", "index": index, "embedding": vector}
+        for index, vector in enumerate(vectors)
+    ]
+    usage: Any = {"prompt_tokens": tokens, "total_tokens": tokens}
+    told = {"object": "list", "data": data, "model": request["model"]}
+    if fault.usage is None:
+        return told
+    return told | {"usage": usage if fault.usage is UNSET else dict(fault.usage)}
 
 
 def _choice_events(

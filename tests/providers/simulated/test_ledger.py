@@ -29,6 +29,7 @@ def test_a_request_is_told_whole() -> None:
         "requests": [
             {
                 "id": "chatcmpl-sim-1",
+                "endpoint": "chat",
                 "model": "gpt-4o",
                 "messages": [{"role": "user", "content": "hi"}],
                 "billed": billed,

@@ -1,0 +1,1 @@
+"""How much a prompt holds: tokens, counted as the model will count them."""

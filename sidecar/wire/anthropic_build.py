@@ -1,0 +1,146 @@
+"""Requests to an Anthropic provider, from whichever dialect they were asked in.
+
+What came in Anthropic's words goes out as it came. Of OpenAI's words each is translated,
+or has no effect on the answer (a hint for a provider's own cache, a label, a default), or
+is refused by name: nothing that changes an answer is left out in silence.
+
+Labels (`metadata`, `store`) change nothing in an answer and are the first vendor's
+bookkeeping, so of them Anthropic is told the user alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from sidecar.domain import ChatRequest, Dialect, Json, Role
+from sidecar.wire.anthropic_tools import unspeakable, write_tool_choice, write_tools
+from sidecar.wire.anthropic_turns import write_system, write_turns
+from sidecar.wire.body import dump
+
+DEFAULT_MAX_TOKENS: Final = 4096
+"""Anthropic wants a cap, and other formats need not set one."""
+
+_Fields = dict[str, Json]
+_HINTS: Final = frozenset(("prompt_cache_key", "prompt_cache_retention"))
+"""For a provider's own cache: without effect on the answer."""
+
+_WRITTEN_APART: Final = frozenset(
+    ("max_tokens", "max_completion_tokens", "stop", "tool_choice", "parallel_tool_calls")
+)
+_DEFAULTS: Final[dict[str, Callable[[Json], bool]]] = {
+    "n": lambda value: value == 1,
+    "logprobs": lambda value: value is False,
+    "top_logprobs": lambda value: value == 0,
+    "logit_bias": lambda value: not value,
+    "presence_penalty": lambda value: value == 0,
+    "frequency_penalty": lambda value: value == 0,
+    "response_format": lambda value: value == {"type": "text"},
+    "modalities": lambda value: value == ["text"],
+    "reasoning_effort": lambda value: value == "none",
+    "functions": lambda value: not value,
+    "service_tier": lambda value: value == "auto",
+}
+"""OpenAI's fields at the value that asks for what Anthropic does anyway."""
+
+_NOT_COUNTED: Final = frozenset(
+    ("max_tokens", "stop_sequences", "stream", "temperature", "top_p", "top_k", "metadata")
+) | {"service_tier", "container", "inference_geo"}
+"""What says how to answer, and the endpoint that only counts refuses."""
+
+
+def build_messages_request(request: ChatRequest, model: str) -> bytes:
+    """The body that asks a provider's `model`, or `InvalidRequestError` naming the field."""
+    return dump(_written(request, model))
+
+
+def build_count_request(request: ChatRequest, model: str) -> bytes:
+    """The body that asks how many tokens a request has."""
+    raw = _written(request, model)
+    return dump({name: value for name, value in raw.items() if name not in _NOT_COUNTED})
+
+
+def betas_of(request: ChatRequest) -> str:
+    """The value of the header `anthropic-beta`, empty where the request names none."""
+    if request.dialect is not Dialect.ANTHROPIC:
+        return ""
+    return ",".join(request.unknown.get("betas") or ())
+
+
+def _written(request: ChatRequest, model: str) -> _Fields:
+    dialect = request.dialect
+    raw: _Fields = {"model": model, "max_tokens": _cap(request.parameters)}
+    system = write_system(request.messages, dialect)
+    if system is not None:
+        raw["system"] = system
+    raw["messages"] = write_turns(request.messages, dialect)
+    if dialect is not Dialect.ANTHROPIC:
+        _check_last(request, raw["messages"])
+    if request.tools:
+        raw["tools"] = write_tools(request.tools, dialect)
+    raw |= _write_parameters(request.parameters)
+    if user := _user(request.labels):
+        raw["metadata"] = {"user_id": user}
+    raw |= _write_unknown(request)
+    return raw | {"stream": True} if request.stream else raw
+
+
+def _cap(parameters: Mapping[str, Json]) -> int:
+    cap: int = (
+        parameters.get("max_completion_tokens")
+        or parameters.get("max_tokens")
+        or DEFAULT_MAX_TOKENS
+    )
+    return cap
+
+
+def _check_last(request: ChatRequest, turns: list[Json]) -> None:
+    if not turns:
+        raise unspeakable("messages", what="a conversation of system messages alone")
+    # Anthropic takes an assistant's last turn for the beginning of its answer.
+    if request.messages[-1].role is Role.ASSISTANT:
+        raise unspeakable("messages", what="an assistant as the last to speak")
+
+
+def _write_parameters(parameters: Mapping[str, Json]) -> _Fields:
+    raw: _Fields = {}
+    for name, value in parameters.items():
+        if name in ("temperature", "top_p"):
+            raw[name] = value
+        elif name not in _WRITTEN_APART and not _has_no_effect(name, value):
+            raise unspeakable(name)
+    if raw.get("temperature", 0) > 1:
+        raise unspeakable("temperature", what="a temperature above 1")
+    stop = parameters.get("stop")
+    if stop is not None:
+        raw["stop_sequences"] = [stop] if type(stop) is str else stop
+    if choice := write_tool_choice(parameters):
+        raw["tool_choice"] = choice
+    return raw
+
+
+def _has_no_effect(name: str, value: Json) -> bool:
+    is_default = _DEFAULTS.get(name)
+    return name in _HINTS or (is_default is not None and is_default(value))
+
+
+def _write_unknown(request: ChatRequest) -> _Fields:
+    if request.dialect is Dialect.ANTHROPIC:
+        return {name: value for name, value in request.unknown.items() if name != "betas"}
+    for fields in (request.unknown, request.stream_options):
+        for name, value in fields.items():
+            if value is not None and name != "include_obfuscation":
+                raise unspeakable(name)
+    return {}
+
+
+def _user(labels: Mapping[str, Json]) -> str:
+    """Whom the labels name, by the field that is most telling."""
+    metadata = labels.get("metadata") or {}
+    named = (
+        metadata.get("user_id"),
+        metadata.get("user"),
+        labels.get("safety_identifier"),
+        labels.get("user"),
+    )
+    return next((user for user in named if type(user) is str and user), "")
