@@ -22,6 +22,8 @@ import yaml
 
 import sidecar
 
+from .models import one_try
+
 ROOT = Path(sidecar.__file__).parent.parent
 PATIENCE_S = 20.0
 MODELS = ("gpt-4o", "gpt-4o-mini")
@@ -259,16 +261,6 @@ def simulated(folder: Path, latency_ms: float = 0, tokens_per_s: float = 0) -> I
         yield Provider(process, base_url.removesuffix("/v1"))
     finally:
         process.kill()
-
-
-def one_try(targets: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
-    """A model that asks once and whose breakers stay closed: for tests of all else."""
-    return {
-        "targets": targets,
-        "retry": {"attempts": 1},
-        "breaker": {"failures": 10_000},
-        **more,
-    }
 
 
 def config_for(provider: Provider, folder: Path, changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,8 @@ import pytest
 from anthropic import Anthropic
 from openai import OpenAI
 
-from .running import Provider, Sidecar, one_try
+from .models import one_try
+from .running import Provider, Sidecar
 
 ASKED = "How do I reset my password?"
 CITY: Any = {

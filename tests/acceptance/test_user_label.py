@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from .running import Sidecar, one_try
+from .models import one_try
+from .running import Sidecar
 from .upstream import Upstream, answering
 
 ASKED = "How do I reset my password?"
