@@ -10,7 +10,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sidecar.domain import Attachment, Call, ChatRequest, Choice, Completion, Finish, SharingScope
+import orjson
+
+from sidecar.domain import (
+    Attachment,
+    Call,
+    ChatRequest,
+    Choice,
+    Completion,
+    Finish,
+    SharingScope,
+    ToolCall,
+)
 from sidecar.reasons import Reason
 
 
@@ -176,6 +187,8 @@ def _why_choice_unstorable(choice: Choice, settings: Settings) -> Reason | None:
     if choice.refusal:
         return Reason.REFUSAL
     if _calls_tools(choice):
+        if not all(map(_can_be_called, choice.tool_calls)):
+            return Reason.UNFINISHED
         return Reason.TOOL_CALLS if settings.tools is ToolPolicy.OFF else None
     if choice.finish != Finish.STOP:  # it ends with a call that it doesn't hold
         return Reason.UNFINISHED
@@ -189,6 +202,16 @@ def calls_tools(completion: Completion) -> bool:
 
 def _calls_tools(choice: Choice) -> bool:
     return bool(choice.tool_calls or choice.extra.get("function_call"))
+
+
+def _can_be_called(call: ToolCall) -> bool:
+    """Whether the arguments came whole. A custom tool is called with any text."""
+    if call.kind != "function" or not call.arguments:
+        return True
+    try:
+        return isinstance(orjson.loads(call.arguments), dict)
+    except orjson.JSONDecodeError:
+        return False
 
 
 def why_not_stale(permission: Permission, settings: Settings) -> Reason | None:

@@ -1,7 +1,4 @@
-"""Real processes on free ports: a simulated provider, and a sidecar that asks it.
-
-What a process says goes into a file, so that a test can read it and nothing blocks.
-"""
+"""Real processes on free ports; what they say goes into files, so that nothing blocks."""
 
 from __future__ import annotations
 

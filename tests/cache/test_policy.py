@@ -33,6 +33,8 @@ TENANT, USER, SHARED = SharingScope.TENANT, SharingScope.USER, SharingScope.SHAR
 USERS_SCOPE = CacheControls(scope=USER)
 PICTURE = Message(Role.USER, (Text("see"), Attachment("image_url", {"url": "u"})))
 CALL = ToolCall("c1", "weather", "{}")
+HALF_A_CALL = ToolCall("c2", "weather", '{"city": "Ber')
+NO_OBJECT = ToolCall("c3", "weather", "[1]")
 BYPASSES = [
     (Reason.MODE_OFF, Settings(mode=Mode.OFF), {}),
     (Reason.NO_STORE, Settings(), {"controls": CacheControls(no_store=True)}),
@@ -178,6 +180,8 @@ UNSTORABLE = [
     (Reason.UNFINISHED, {"finish": "error"}),
     (Reason.UNFINISHED, {"finish": "STOP"}),
     (Reason.UNFINISHED, {"finish": "tool_calls"}),
+    (Reason.UNFINISHED, {"finish": "tool_calls", "tool_calls": (CALL, HALF_A_CALL)}),
+    (Reason.UNFINISHED, {"finish": "tool_calls", "tool_calls": (NO_OBJECT,)}),
     (Reason.UNFINISHED, {"finish": "function_call"}),
     (Reason.REFUSAL, {"refusal": "I can't."}),
     (Reason.REFUSAL, {"refusal": "I can't.", "tool_calls": (CALL,)}),

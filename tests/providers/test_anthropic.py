@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from sidecar import __version__
-from sidecar.domain import ChatRequest, Chunk, Dialect, Timeouts
+from sidecar.domain import Dialect
 from sidecar.errors import (
     InvalidApiKeyError,
     InvalidRequestError,
@@ -20,48 +20,11 @@ from sidecar.providers.anthropic import VERSION, AnthropicProvider
 from sidecar.providers.openai import OpenAIProvider
 from sidecar.providers.simulated import SimulatedServer
 from sidecar.providers.transport import Transport
-from sidecar.wire.anthropic_request import parse_messages_request
 from sidecar.wire.assemble import assemble
 
 from .asking import COMPLETION, KEY, PATIENT, asks
-from .faults import FaultServer, chunk, closes, drips, event_stream, replies, resets, whole
-
-MESSAGE = {
-    "id": "msg_1",
-    "type": "message",
-    "role": "assistant",
-    "model": "claude-x",
-    "content": [{"type": "text", "text": "Hello"}],
-    "stop_reason": "end_turn",
-    "stop_sequence": None,
-    "usage": {"input_tokens": 3, "cache_read_input_tokens": 4, "output_tokens": 1},
-}
-WHOLE = orjson.dumps(MESSAGE)
-REFUSAL = b'{"type":"error","error":{"type":"invalid_request_error","message":"no"}}'
-START = {"type": "message_start", "message": {**MESSAGE, "content": [], "stop_reason": None}}
-OPEN = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
-SAYS = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Hello"}}
-CLOSE = {"type": "content_block_stop", "index": 0}
-END = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 1}}
-OVER = {"type": "message_stop"}
-STREAM = [orjson.dumps(event) for event in (START, OPEN, SAYS, CLOSE, END, OVER)]
-
-
-def provider(url: str, transport: Transport, **other: object) -> AnthropicProvider:
-    """A provider at this server."""
-    return AnthropicProvider("canary", url, KEY, transport, **other)
-
-
-def messages(**fields: object) -> ChatRequest:
-    """A request in Anthropic's words."""
-    turns = [{"role": "user", "content": "Hello"}]
-    raw = {"model": "claude", "max_tokens": 10, "messages": turns, **fields}
-    return parse_messages_request(orjson.dumps(raw))
-
-
-async def read(asked: AnthropicProvider, timeouts: Timeouts = PATIENT) -> list[Chunk]:
-    """Every chunk of a stream."""
-    return [part async for part in asked.stream(asks(stream=True), "m", timeouts)]
+from .claude import MESSAGE, REFUSAL, WHOLE, messages, provider, split
+from .faults import FaultServer, replies, whole
 
 
 async def failure(reply: bytes, transport: Transport) -> UpstreamError:
@@ -70,21 +33,6 @@ async def failure(reply: bytes, transport: Transport) -> UpstreamError:
         with pytest.raises(UpstreamError) as raised:
             await provider(server.url, transport).complete(asks(), "m", PATIENT)
     return raised.value
-
-
-async def stream_failure(reply: bytes, transport: Transport) -> UpstreamError:
-    """Ask for a stream, get this reply and the connection's end, and return what was raised."""
-    async with FaultServer(closes(reply)) as server:
-        with pytest.raises(UpstreamError) as raised:
-            await read(provider(server.url, transport))
-    return raised.value
-
-
-def split(request: bytes) -> tuple[str, dict[str, str], dict]:
-    """First line, headers and body of what a server was sent."""
-    head, body = request.split(b"\r\n\r\n", 1)
-    first, *lines = head.decode().split("\r\n")
-    return first, dict(line.split(": ", 1) for line in lines), orjson.loads(body)
 
 
 async def test_a_whole_answer_is_read(transport: Transport) -> None:
@@ -157,72 +105,6 @@ async def test_a_client_of_anthropics_gets_all_of_it(transport: Transport) -> No
         plain = await asked.complete(asks(), "m", PATIENT)
     assert "Hm" in str(kept.choices[0].extra)
     assert not plain.choices[0].extra
-
-
-async def test_a_stream_in_slices_of_one_byte_is_the_same(transport: Transport) -> None:
-    """How it is cut into segments does not matter."""
-    async with FaultServer(drips(event_stream(*STREAM))) as server:
-        answer = assemble(await read(provider(server.url, transport)))
-        _, _, body = split(server.requests[0])
-    assert (answer.choices[0].text, answer.choices[0].finish) == ("Hello", "stop")
-    assert answer.usage is not None
-    assert answer.usage.input_tokens == 7
-    assert body["stream"] is True
-
-
-async def test_chunks_come_as_they_are_sent(transport: Transport) -> None:
-    """The first words are here while the next have not been made."""
-    async with FaultServer(replies(event_stream(*STREAM[:3], end=False))) as server:
-        chunks = provider(server.url, transport).stream(asks(stream=True), "m", PATIENT)
-        assert (await anext(chunks)).deltas[0].role == "assistant"
-        assert (await anext(chunks)).deltas[0].text == "Hello"
-        await chunks.aclose()
-
-
-async def test_that_it_has_begun_is_no_token(transport: Transport) -> None:
-    """A stream that only pings misses the deadline of its first token."""
-    timeouts = Timeouts(connect_s=5, first_token_s=0.3, total_s=5)
-    begun = event_stream(STREAM[0], b'{"type": "ping"}', end=False)
-    async with FaultServer(replies(begun)) as server:
-        with pytest.raises(UpstreamError) as raised:
-            await read(provider(server.url, transport), timeouts)
-    assert raised.value.reason == "timeout_first_token"
-
-
-@pytest.mark.parametrize("count", range(len(STREAM)))
-@pytest.mark.parametrize("end", [True, False])
-async def test_a_stream_without_its_last_event_is_cut(
-    count: int, end: bool, transport: Transport
-) -> None:
-    """However far it came, and however properly the connection was closed."""
-    assert (await stream_failure(event_stream(*STREAM[:count], end=end), transport)).reason == "cut"
-
-
-async def test_a_last_event_without_its_blank_line_is_cut(transport: Transport) -> None:
-    """What stands behind the last blank line is never an event."""
-    torn = event_stream(*STREAM[:-1], end=False) + chunk(b"data: " + STREAM[-1])
-    assert (await stream_failure(torn, transport)).reason == "cut"
-
-
-async def test_a_stream_that_is_reset_is_no_end(transport: Transport) -> None:
-    """A reset after some chunks is an error too."""
-    async with FaultServer(resets(event_stream(*STREAM[:3], end=False))) as server:
-        with pytest.raises(UpstreamError) as raised:
-            await read(provider(server.url, transport))
-    assert raised.value.reason in ("reset", "cut")
-
-
-async def test_an_error_inside_a_stream_is_an_error(transport: Transport) -> None:
-    """A 200 followed by an error never looks like success."""
-    error = b'{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}'
-    raised = await stream_failure(event_stream(*STREAM[:3], error), transport)
-    assert raised.reason == "overloaded"
-
-
-async def test_a_whole_reply_to_a_stream_is_invalid(transport: Transport) -> None:
-    """A server that ignores `stream` is told from one that was cut."""
-    assert (await stream_failure(whole(WHOLE), transport)).reason == "not_a_stream"
-    assert (await stream_failure(whole(REFUSAL), transport)).reason == "error_in_body"
 
 
 @pytest.mark.parametrize("body", [b"", b"hello", b"[]", b"{}", COMPLETION])
