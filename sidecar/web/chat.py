@@ -13,7 +13,7 @@ from aiohttp import web
 
 from sidecar.admission import CLIENT_LEFT, Admission, RateLimit
 from sidecar.clock import Clock
-from sidecar.domain import Call, ChatRequest, Completion
+from sidecar.domain import Call, ChatRequest, Completion, Dialect
 from sidecar.errors import CacheMissError, SidecarError
 from sidecar.events import Observers
 from sidecar.idempotency.once import Made, Once, Piece
@@ -37,6 +37,8 @@ from sidecar.web.heads import base_head, reply_head
 from sidecar.web.once import give, recorded
 from sidecar.web.streams import HEADERS, live_events, replayed, write_live
 from sidecar.web.visit import Visit
+from sidecar.wire.anthropic_request import with_beta_header
+from sidecar.wire.anthropic_tools import BETA_HEADER
 from sidecar.wire.format import Format
 from sidecar.wire.headers import (
     read_controls,
@@ -133,6 +135,9 @@ class ChatEndpoint:
             request = self.format.parse(body)
             if len(body) <= MOST_REMEMBERED_BYTES:
                 self._requests.put(body, request)
+        betas = headers.get(BETA_HEADER)
+        if betas is not None and request.dialect is Dialect.ANTHROPIC:
+            request = with_beta_header(request, betas)
         settings = self._desk.settings
         rules = settings.identity
         caller = identify(headers, request.labels, client, rules, settings.tag_defaults)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from sidecar.domain import ChatRequest, Dialect, Json, Role
-from sidecar.wire.anthropic_tools import unspeakable, write_tool_choice, write_tools
+from sidecar.wire.anthropic_tools import BETA_HEADER, unspeakable, write_tool_choice, write_tools
 from sidecar.wire.anthropic_turns import write_system, write_turns
 from sidecar.wire.body import dump
 
@@ -64,7 +64,8 @@ def betas_of(request: ChatRequest) -> str:
     """The value of the header `anthropic-beta`, empty where the request names none."""
     if request.dialect is not Dialect.ANTHROPIC:
         return ""
-    return ",".join(request.unknown.get("betas") or ())
+    named = (request.unknown.get(name) or () for name in ("betas", BETA_HEADER))
+    return ",".join(dict.fromkeys(beta for betas in named for beta in betas))
 
 
 def _written(request: ChatRequest, model: str) -> _Fields:
@@ -126,7 +127,11 @@ def _has_no_effect(name: str, value: Json) -> bool:
 
 def _write_unknown(request: ChatRequest) -> _Fields:
     if request.dialect is Dialect.ANTHROPIC:
-        return {name: value for name, value in request.unknown.items() if name != "betas"}
+        return {
+            name: value
+            for name, value in request.unknown.items()
+            if name not in ("betas", BETA_HEADER)
+        }
     for fields in (request.unknown, request.stream_options):
         for name, value in fields.items():
             if value is not None and name != "include_obfuscation":

@@ -13,12 +13,13 @@ an empty list of system blocks or of a tool's results and none.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from sidecar.domain import NOTHING, ChatRequest, Dialect, Json
 from sidecar.errors import InvalidRequestError
 from sidecar.wire.anthropic_blocks import read_system, read_turns
-from sidecar.wire.anthropic_tools import read_tool_choice, read_tools
+from sidecar.wire.anthropic_tools import BETA_HEADER, read_tool_choice, read_tools
 from sidecar.wire.body import MalformedError, load_object
 
 _Fields = dict[str, Json]
@@ -47,6 +48,19 @@ def _is_flag(value: Json) -> bool:
 
 def _is_object(value: Json) -> bool:
     return type(value) is dict
+
+
+def with_beta_header(request: ChatRequest, line: str) -> ChatRequest:
+    """The request with the features that a header switches on. They belong to the scope.
+
+    Another vendor is asked without them: what they allow to say is refused by its own name.
+    """
+    betas = [beta for name in line.split(",") if (beta := name.strip())]
+    if not _is_betas(betas):
+        raise InvalidRequestError(
+            f"{BETA_HEADER} must be names of letters, digits and dashes", param=BETA_HEADER
+        )
+    return replace(request, unknown={**request.unknown, BETA_HEADER: betas}) if betas else request
 
 
 def _is_strings(value: Json) -> bool:

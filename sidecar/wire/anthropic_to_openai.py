@@ -1,7 +1,8 @@
 """A request in Anthropic's words, put in OpenAI's, for a provider that speaks those.
 
-What changes an answer and can't be said is refused by name. Left out is `cache_control`
-alone: a hint without effect on the answer, where other vendors cache by themselves. That a
+What changes an answer and can't be said is refused by name. Left out are `cache_control`,
+a hint without effect on the answer, where other vendors cache by themselves, and the beta
+header, which only allows what the body then says and is refused for. That a
 tool failed (`is_error`) is said in the text of its result, the only place there is.
 """
 
@@ -25,7 +26,7 @@ from sidecar.domain import (
     ToolCall,
 )
 from sidecar.errors import InvalidRequestError
-from sidecar.wire.anthropic_tools import unspeakable
+from sidecar.wire.anthropic_tools import BETA_HEADER, unspeakable
 
 FAILED: Final = "Error: "
 """Begins the result of a tool that failed."""
@@ -50,7 +51,11 @@ _CAPS_THOUGHT: Final = re.compile(r"(?:.*/)?(?:o\d|gpt-[5-9])")
 def in_openai_words(request: ChatRequest, model: str) -> ChatRequest:
     """The same request for `model`, or `InvalidRequestError` naming what can't be said."""
     for name, value in request.unknown.items():
-        if name != _HINT and value is not None and value != _NEUTRAL.get(name, NOTHING):
+        if (
+            name not in (_HINT, BETA_HEADER)
+            and value is not None
+            and value != _NEUTRAL.get(name, NOTHING)
+        ):
             raise _refusal(name)
     if request.messages[-1].role is Role.ASSISTANT:
         raise _refusal("messages", "a last message that begins the answer")

@@ -14,6 +14,10 @@ from sidecar.domain import Dialect, Json
 from sidecar.errors import InvalidRequestError
 from sidecar.wire.body import MalformedError
 
+BETA_HEADER: Final = "anthropic-beta"
+"""Names features to switch on; in a request, beside its unknown fields."""
+
+
 _MOVED: Final = ("type", "name", "description", "input_schema", "strict")
 _CHOICES: Final = {"auto": "auto", "any": "required", "none": "none"}
 _WORDS: Final = {word: kind for kind, word in _CHOICES.items()}
