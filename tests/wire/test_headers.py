@@ -9,7 +9,14 @@ from multidict import CIMultiDict
 
 from sidecar.domain import CacheControls, Caller, SharingScope
 from sidecar.errors import InvalidRequestError
-from sidecar.wire.headers import read_caller, read_controls, read_timeout_s, read_trace_parent
+from sidecar.wire.headers import (
+    read_caller,
+    read_controls,
+    read_idempotency_key,
+    read_route,
+    read_timeout_s,
+    read_trace_parent,
+)
 
 
 def controls(**headers):
@@ -231,10 +238,20 @@ NAMES = [
     "x-sidecar-user",
     "x-sidecar-timeout-ms",
     "traceparent",
+    "x-sidecar-route",
+    "Idempotency-Key",
+]
+READERS = [
+    read_controls,
+    read_caller,
+    read_timeout_s,
+    read_trace_parent,
+    read_route,
+    read_idempotency_key,
 ]
 
 
-@pytest.mark.parametrize("read", [read_controls, read_caller, read_timeout_s, read_trace_parent])
+@pytest.mark.parametrize("read", READERS)
 @given(headers=st.dictionaries(st.sampled_from(NAMES), st.text(st.characters(), max_size=40)))
 def test_arbitrary_headers(read, headers):
     """Whatever the headers hold, they are understood or refused as the client's fault."""
@@ -248,3 +265,34 @@ def test_who_asks_is_said_once(name):
     headers = CIMultiDict([(name, "a"), (name.lower(), "b")])
     with pytest.raises(InvalidRequestError, match=name.lower()):
         read_caller(headers, {}, {})
+
+
+@pytest.mark.parametrize(("value", "route"), [(" cheap ", "cheap"), ("", None), (" ", None)])
+def test_a_route_is_a_name(value, route):
+    """Absent and empty leave it to the config."""
+    assert read_route(CIMultiDict({"x-sidecar-route": value})) == route
+    assert read_route(CIMultiDict()) is None
+
+
+@pytest.mark.parametrize(("value", "key"), [(" a b ", "a b"), ("x" * 255, "x" * 255)])
+def test_an_idempotency_key_is_taken_as_it_is(value, key):
+    """But for the space around it; absent is none."""
+    assert read_idempotency_key(CIMultiDict({"idempotency-key": value})) == key
+    assert read_idempotency_key(CIMultiDict()) is None
+
+
+@pytest.mark.parametrize("value", ["", " ", "x" * 256, "é", "a\tb", "a\x7fb", "\udcff"])
+def test_an_idempotency_key_that_can_not_be_read_is_refused(value):
+    """An empty one too: its client believes to be safe."""
+    with pytest.raises(InvalidRequestError) as caught:
+        read_idempotency_key(CIMultiDict({"Idempotency-Key": value}))
+    assert caught.value.param == "Idempotency-Key"
+
+
+@pytest.mark.parametrize(
+    ("read", "name"), [(read_route, "x-sidecar-route"), (read_idempotency_key, "Idempotency-Key")]
+)
+def test_a_choice_is_made_once(read, name):
+    """Of two neither can be meant."""
+    with pytest.raises(InvalidRequestError, match=name.lower()):
+        read(CIMultiDict([(name, "a"), (name.lower(), "b")]))
