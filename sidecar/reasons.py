@@ -20,6 +20,8 @@ class Reason(StrEnum):
     SEVERAL_CHOICES = "several_choices"
     LOGPROBS = "logprobs"
     MEDIA = "media"
+    STATEFUL = "stateful"
+    NATIVE = "native"
     TOOLS = "tools"
     NO_USER = "no_user"
     # Not read, but written
@@ -60,6 +62,9 @@ HELP: dict[Reason, str] = {
     Reason.SEVERAL_CHOICES: "more than one choice was asked for (`n` > 1)",
     Reason.LOGPROBS: "log probabilities were asked for",
     Reason.MEDIA: "a message holds an image, audio or a file",
+    Reason.STATEFUL: "the provider keeps, or has kept, a part of the conversation",
+    Reason.NATIVE: "it asks for what only the provider's own API has words for, "
+    "such as a tool that runs there",
     Reason.TOOLS: "tools were offered and `cache.tools` is `off`",
     Reason.NO_USER: "the scope is `user` and the request names no user",
     Reason.NO_CACHE: "the client sent `Cache-Control: no-cache`",

@@ -12,6 +12,7 @@ from enum import StrEnum
 
 import orjson
 
+from sidecar.cache.outside import why_outside
 from sidecar.domain import (
     Attachment,
     Call,
@@ -43,7 +44,7 @@ class ToolPolicy(StrEnum):
 _CAREFUL = (Mode.SERVE, Mode.SHADOW, Mode.OFF)
 _NARROW = (SharingScope.SHARED, SharingScope.TENANT, SharingScope.USER)
 # Parts that are text with something beside it: no medium, but no plain question either.
-_TEXT_KINDS = ("text", "refusal")
+_TEXT_KINDS = ("text", "refusal", "thinking", "redacted_thinking")
 _REGULAR = (Finish.STOP, Finish.TOOL_CALLS, Finish.FUNCTION_CALL)
 _CUT_SHORT = {
     Finish.LENGTH.value: Reason.TRUNCATED,
@@ -134,8 +135,8 @@ def why_bypass(call: Call, settings: Settings, sharing: SharingScope) -> Reason 
 
 def _why_uncacheable(request: ChatRequest, max_temperature: float) -> Reason | None:
     """What in the request itself forbids it."""
-    if _has_media(request):
-        return Reason.MEDIA
+    if reason := why_outside(request) or (Reason.MEDIA if _has_media(request) else None):
+        return reason
     parameters = request.parameters
     if not parameters:
         return None

@@ -95,6 +95,9 @@ class _Deployment(OpenAIProvider):
         self._route = replace(self._route, url=url)
         self._credentials = credentials
 
+    def _responses_at(self, url: str) -> None:
+        """Azure has them at another address, of another version of its API."""
+
 
 def azure_headers(api_key: str | None) -> dict[str, str]:
     """All headers that Azure is sent, but those of HTTP itself; `ConfigError` for a bad key."""

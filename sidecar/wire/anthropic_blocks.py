@@ -71,16 +71,18 @@ def _read_turn(raw: Json) -> list[Message]:
     role = _ROLES.get(raw["role"]) if type(raw.get("role")) is str else None
     if role is None:
         raise MalformedError(f"one of {', '.join(_ROLES)}", "role")
-    for name in raw.keys() - {"role", "content"}:
-        raise MalformedError("left out: a message holds role and content", name)
-    content = raw.get("content")
+    content, rest = raw.get("content"), raw.keys() - {"role", "content"}
+    if rest and role is not Role.SYSTEM:
+        raise MalformedError("left out: a message holds role and content", min(rest))
+    extra = {**{k: raw[k] for k in rest}, IN_TURN: True} if role is Role.SYSTEM else NOTHING
     if type(content) is str:
-        extra = {IN_TURN: True} if role is Role.SYSTEM else NOTHING
         return [Message(role, (Text(content),), extra=extra)]
+    if content is None and rest:  # what it says stands beside its content
+        return [Message(role, extra=extra)]
     if type(content) is not list or not (content or role is Role.ASSISTANT):
         raise MalformedError("a string or a list of at least one block", "content")
     if role is Role.SYSTEM:
-        return [Message(role, _read_parts(content, "content"), extra={IN_TURN: True})]
+        return [Message(role, _read_parts(content, "content"), extra=extra)]
     return _read_user(content) if role is Role.USER else _read_assistant(content)
 
 

@@ -14,6 +14,9 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from sidecar.domain import ChatRequest, Dialect, Json, Role
+from sidecar.native import require_translatable
+from sidecar.wire.anthropic_output import FIELDS as OUTPUT_FIELDS
+from sidecar.wire.anthropic_output import write_output
 from sidecar.wire.anthropic_tools import BETA_HEADER, unspeakable, write_tool_choice, write_tools
 from sidecar.wire.anthropic_turns import write_system, write_turns
 from sidecar.wire.body import dump
@@ -22,12 +25,12 @@ DEFAULT_MAX_TOKENS: Final = 4096
 """Anthropic wants a cap, and other formats need not set one."""
 
 _Fields = dict[str, Json]
-_HINTS: Final = frozenset(("prompt_cache_key", "prompt_cache_retention"))
+_HINTS: Final = frozenset(("prompt_cache_key", "prompt_cache_options", "prompt_cache_retention"))
 """For a provider's own cache: without effect on the answer."""
 
 _WRITTEN_APART: Final = frozenset(
     ("max_tokens", "max_completion_tokens", "stop", "tool_choice", "parallel_tool_calls")
-)
+).union(OUTPUT_FIELDS)
 _DEFAULTS: Final[dict[str, Callable[[Json], bool]]] = {
     "n": lambda value: value == 1,
     "logprobs": lambda value: value is False,
@@ -35,9 +38,7 @@ _DEFAULTS: Final[dict[str, Callable[[Json], bool]]] = {
     "logit_bias": lambda value: not value,
     "presence_penalty": lambda value: value == 0,
     "frequency_penalty": lambda value: value == 0,
-    "response_format": lambda value: value == {"type": "text"},
     "modalities": lambda value: value == ["text"],
-    "reasoning_effort": lambda value: value == "none",
     "functions": lambda value: not value,
     "service_tier": lambda value: value == "auto",
 }
@@ -69,6 +70,7 @@ def betas_of(request: ChatRequest) -> str:
 
 
 def _written(request: ChatRequest, model: str) -> _Fields:
+    require_translatable(request)
     dialect = request.dialect
     raw: _Fields = {"model": model, "max_tokens": _cap(request.parameters)}
     system = write_system(request.messages, dialect)
@@ -76,30 +78,28 @@ def _written(request: ChatRequest, model: str) -> _Fields:
         raw["system"] = system
     raw["messages"] = write_turns(request.messages, dialect)
     if dialect is not Dialect.ANTHROPIC:
-        _check_last(request, raw["messages"])
+        _check_last(raw["messages"])
     if request.tools:
         raw["tools"] = write_tools(request.tools, dialect)
     raw |= _write_parameters(request.parameters)
-    if user := _user(request.labels):
+    if user := _user(request):
         raw["metadata"] = {"user_id": user}
     raw |= _write_unknown(request)
     return raw | {"stream": True} if request.stream else raw
 
 
 def _cap(parameters: Mapping[str, Json]) -> int:
-    cap: int = (
-        parameters.get("max_completion_tokens")
-        or parameters.get("max_tokens")
-        or DEFAULT_MAX_TOKENS
-    )
+    # Not `or`: 0 asks Anthropic to read the prompt into its cache and to say nothing.
+    said = (parameters.get(name) for name in ("max_completion_tokens", "max_tokens"))
+    cap: int = next((cap for cap in said if cap is not None), DEFAULT_MAX_TOKENS)
     return cap
 
 
-def _check_last(request: ChatRequest, turns: list[Json]) -> None:
+def _check_last(turns: list[Json]) -> None:
     if not turns:
         raise unspeakable("messages", what="a conversation of system messages alone")
     # Anthropic takes an assistant's last turn for the beginning of its answer.
-    if request.messages[-1].role is Role.ASSISTANT:
+    if turns[-1]["role"] == Role.ASSISTANT:
         raise unspeakable("messages", what="an assistant as the last to speak")
 
 
@@ -117,7 +117,7 @@ def _write_parameters(parameters: Mapping[str, Json]) -> _Fields:
         raw["stop_sequences"] = [stop] if type(stop) is str else stop
     if choice := write_tool_choice(parameters):
         raw["tool_choice"] = choice
-    return raw
+    return raw | write_output(parameters)
 
 
 def _has_no_effect(name: str, value: Json) -> bool:
@@ -134,18 +134,19 @@ def _write_unknown(request: ChatRequest) -> _Fields:
         }
     for fields in (request.unknown, request.stream_options):
         for name, value in fields.items():
-            if value is not None and name != "include_obfuscation":
+            if value is not None and name != "include_obfuscation" and name not in _HINTS:
                 raise unspeakable(name)
     return {}
 
 
-def _user(labels: Mapping[str, Json]) -> str:
-    """Whom the labels name, by the field that is most telling."""
-    metadata = labels.get("metadata") or {}
-    named = (
-        metadata.get("user_id"),
-        metadata.get("user"),
-        labels.get("safety_identifier"),
-        labels.get("user"),
-    )
+def _user(request: ChatRequest) -> str:
+    """Whom a provider is to hear of.
+
+    Of `metadata` that is Anthropic's own field alone: OpenAI's holds what the app told the
+    sidecar or keeps for itself, and who asks is in it in clear.
+    """
+    labels, named = request.labels, []
+    if request.dialect is Dialect.ANTHROPIC:
+        named.append((labels.get("metadata") or {}).get("user_id"))
+    named += [labels.get("safety_identifier"), labels.get("user")]
     return next((user for user in named if type(user) is str and user), "")

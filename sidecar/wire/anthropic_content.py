@@ -21,20 +21,14 @@ import orjson
 
 from sidecar.domain import Choice, Json, ToolCall
 from sidecar.errors import UpstreamInvalidError
-from sidecar.wire.body import MalformedError, load_object
+from sidecar.wire.body import MalformedError, load_arguments
+from sidecar.wire.spoken import spoken
 
 PIECES: Final = "anthropic_pieces"
 
 Block = dict[str, Json]
 Place = tuple[int, int]
 """How much text and how many calls came before."""
-
-_GROWS: Final = {
-    "thinking_delta": "thinking",
-    "signature_delta": "signature",
-    "text_delta": "text",
-}
-"""Deltas whose text continues the block's field of that name."""
 
 
 def pieces_of(extra: Mapping[str, Json]) -> list[Block]:
@@ -99,20 +93,25 @@ def write_call(call: ToolCall) -> Block:
 
 
 def grow(block: Block, delta: Mapping[str, Json]) -> None:
-    """Add a stream's delta to its block."""
-    kind = delta.get("type")
-    if kind == "citations_delta":
+    """Add a stream's delta to its block: a text continues the field of its name."""
+    if delta.get("type") == "citations_delta":
         block["citations"] = [*(block.get("citations") or ()), delta.get("citation")]
-    elif field := _GROWS.get(kind if type(kind) is str else ""):
-        said, more = block.get(field), delta.get(field)
-        block[field] = (said if type(said) is str else "") + (more if type(more) is str else "")
+        return
+    for name, more in delta.items():
+        said = block.get(name)
+        if name == "type" or more is None:
+            continue
+        if type(said) is not str:
+            block[name] = more
+        elif type(more) is str:
+            block[name] = said + more
 
 
 class _Layout:
     """Lays text, calls and pieces out as blocks."""
 
     def __init__(self, choice: Choice, start: Place) -> None:
-        self._text = (choice.text or "") + (choice.refusal or "")
+        self._text = spoken(choice.text, choice.extra) + (choice.refusal or "")
         self._calls = choice.tool_calls
         self._pieces = pieces_of(choice.extra)
         self._start_chars, self._start_calls = start
@@ -181,11 +180,9 @@ def _input(call: ToolCall) -> Json:
 
 
 def _read_input(arguments: str) -> Json:
-    if not arguments.strip():
-        return {}
     try:
-        return load_object(arguments.encode())
-    except (MalformedError, UnicodeEncodeError):
+        return load_arguments(arguments)
+    except MalformedError:
         raise UpstreamInvalidError(
             "the model called a tool with arguments that are no JSON object",
             reason="invalid_arguments",

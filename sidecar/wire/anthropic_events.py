@@ -14,9 +14,10 @@ from collections.abc import Mapping
 from sidecar.domain import NOTHING, Chunk, Delta, Json, ToolCallDelta, Usage
 from sidecar.wire.anthropic_blocks import without_nulls
 from sidecar.wire.anthropic_content import PIECES, opens
-from sidecar.wire.anthropic_reply import beside_of, check_block, failed, invalid, read_end, string
+from sidecar.wire.anthropic_reply import beside_of, check_block, failed, read_end, string
 from sidecar.wire.anthropic_usage import read_usage
 from sidecar.wire.body import MalformedError, dump, load_object
+from sidecar.wire.unreadable import unreadable
 
 _Event = dict[str, Json]
 
@@ -56,7 +57,7 @@ class MessageReader:
             read = self._read.get(kind) if type(kind) is str else None
             return None if read is None or self.ended else read(raw)
         except MalformedError as error:
-            raise invalid(error) from None
+            raise unreadable(error) from None
 
     def _start(self, raw: _Event) -> Chunk:
         message = raw.get("message")

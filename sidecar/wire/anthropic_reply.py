@@ -15,11 +15,12 @@ from collections.abc import Mapping
 from typing import Final
 
 from sidecar.domain import NOTHING, Choice, Completion, Finish, Json
-from sidecar.errors import UpstreamError, UpstreamInvalidError
+from sidecar.errors import UpstreamError
 from sidecar.wire.anthropic_content import PIECES, Block, read_blocks, write_blocks
 from sidecar.wire.anthropic_usage import beside_usage, read_usage, write_usage
 from sidecar.wire.body import MalformedError, dump, load_object
 from sidecar.wire.merge import CHOICE_LEVEL
+from sidecar.wire.unreadable import unreadable
 
 BESIDE: Final = "anthropic_reply"
 """The name, in a completion's `extra`, of what Anthropic tells beside the answer."""
@@ -37,11 +38,11 @@ _FINISH: Final[dict[str, str]] = {
     "refusal": Finish.CONTENT_FILTER.value,
 }
 _REASONS: Final[dict[str, str]] = {
+    Finish.STOP.value: "end_turn",
     Finish.LENGTH.value: "max_tokens",
     Finish.TOOL_CALLS.value: "tool_use",
     Finish.FUNCTION_CALL.value: "tool_use",
     Finish.CONTENT_FILTER.value: "refusal",
-    "pause_turn": "pause_turn",
 }
 _KNOWN: Final = frozenset(
     ("id", "type", "role", "model", "content", "stop_reason", "stop_sequence", "usage")
@@ -61,7 +62,7 @@ def parse_message(body: bytes, *, created: int = 0, keep: bool = True) -> Comple
     try:
         return _read(load_object(body), created, keep=keep)
     except MalformedError as error:
-        raise invalid(error) from None
+        raise unreadable(error) from None
 
 
 def parse_count(body: bytes) -> int:
@@ -69,10 +70,10 @@ def parse_count(body: bytes) -> int:
     try:
         raw = load_object(body)
     except MalformedError as error:
-        raise invalid(error) from None
+        raise unreadable(error) from None
     usage = read_usage({"input_tokens": raw.get("input_tokens"), "output_tokens": 0})
     if usage is None:
-        raise invalid(MalformedError("a number of tokens", "input_tokens"))
+        raise unreadable(MalformedError("a number of tokens", "input_tokens"))
     return usage.input_tokens
 
 
@@ -139,13 +140,6 @@ def failed(error: Json, place: str) -> UpstreamError:
     return UpstreamError(f"the provider answered with an error: {word}", reason=reason)
 
 
-def invalid(error: MalformedError) -> UpstreamInvalidError:
-    """A reply that can't be read."""
-    return UpstreamInvalidError(
-        f"the provider's reply can't be read: {error}", reason="invalid_body"
-    )
-
-
 def string(raw: Mapping[str, Json], name: str) -> str:
     """A word of the head; what a careless server left out is empty."""
     value = raw.get(name)
@@ -198,4 +192,5 @@ def _reason(finish: str | None, *, calls: bool, refused: bool) -> str | None:
     # Some servers say `stop` behind a call that they were told to make.
     if calls and finish == Finish.STOP.value:
         return "tool_use"
-    return _REASONS.get(finish, "end_turn")
+    # A word unknown here stays as it is: `end_turn` would call any end a regular one.
+    return _REASONS.get(finish, finish)

@@ -21,6 +21,7 @@ from sidecar.errors import InvalidRequestError
 from sidecar.wire.anthropic_blocks import read_system, read_turns
 from sidecar.wire.anthropic_tools import BETA_HEADER, read_tool_choice, read_tools
 from sidecar.wire.body import MalformedError, load_object
+from sidecar.wire.openai_fields import check_reserved
 
 _Fields = dict[str, Json]
 
@@ -31,10 +32,6 @@ def _is_share(value: Json) -> bool:
 
 
 def _is_count(value: Json) -> bool:
-    return type(value) is int and value >= 1
-
-
-def _is_rank(value: Json) -> bool:
     return type(value) is int and value >= 0
 
 
@@ -85,14 +82,15 @@ def _is_metadata(value: Json) -> bool:
 
 _CHECKS: Final[dict[str, tuple[str, Callable[[Json], bool]]]] = {
     "model": ("a non-empty string", _is_name),
-    "max_tokens": ("an integer of at least 1", _is_count),
+    "max_tokens": ("an integer of at least 0", _is_count),
     "temperature": ("a number from 0 to 1", _is_share),
     "top_p": ("a number from 0 to 1", _is_share),
-    "top_k": ("an integer of at least 0", _is_rank),
+    "top_k": ("an integer of at least 0", _is_count),
     "stop_sequences": ("a list of strings", _is_strings),
     "stream": ("true or false", _is_flag),
     "metadata": ("an object that holds a string user_id or nothing", _is_metadata),
     "thinking": ("an object", _is_object),
+    "output_config": ("an object", _is_object),
     "betas": ("a list of names of letters, digits and dashes", _is_betas),
 }
 _READ_APART: Final = frozenset(
@@ -123,6 +121,7 @@ def _parse(body: bytes, needed: tuple[str, ...]) -> ChatRequest:
         for name in needed:
             if name not in raw:
                 raise MalformedError(_CHECKS[name][0], name)  # noqa: TRY301  one border
+        check_reserved(raw)
         return _read(raw)
     except MalformedError as error:
         raise InvalidRequestError(str(error), param=error.path or None) from None

@@ -26,6 +26,8 @@ from sidecar.domain import (
     ToolCall,
 )
 from sidecar.errors import InvalidRequestError
+from sidecar.wire.anthropic_blocks import IN_TURN
+from sidecar.wire.anthropic_output import OUTPUT, read_output
 from sidecar.wire.anthropic_tools import BETA_HEADER, unspeakable
 
 FAILED: Final = "Error: "
@@ -38,13 +40,14 @@ _NEUTRAL: Final[dict[str, Json]] = {
     "service_tier": "auto",
     "betas": [],
     "mcp_servers": [],
+    "speed": "standard",
 }
 """Anthropic's fields at the value that asks for nothing."""
 
 _DIRECT: Final = {"type": "direct"}
 """The caller of a tool that no other tool called, which goes without saying."""
 
-_CAPS_THOUGHT: Final = re.compile(r"(?:.*/)?(?:o\d|gpt-[5-9])")
+_CAPS_THOUGHT: Final = re.compile(r"(?:.*/|ft:)?(?:o\d|gpt-[5-9])")
 """Models that refuse `max_tokens` for `max_completion_tokens`; older servers know no other."""
 
 
@@ -52,19 +55,19 @@ def in_openai_words(request: ChatRequest, model: str) -> ChatRequest:
     """The same request for `model`, or `InvalidRequestError` naming what can't be said."""
     for name, value in request.unknown.items():
         if (
-            name not in (_HINT, BETA_HEADER)
+            name not in (_HINT, BETA_HEADER, OUTPUT)
             and value is not None
             and value != _NEUTRAL.get(name, NOTHING)
         ):
             raise _refusal(name)
     if request.messages[-1].role is Role.ASSISTANT:
         raise _refusal("messages", "a last message that begins the answer")
-    user = (request.labels.get("metadata") or {}).get("user_id")
+    user = (request.labels.get("metadata") or {}).get("user_id") or request.labels.get("user")
     return replace(
         request,
         messages=tuple(_message(message) for message in request.messages),
         tools=tuple(_tool(raw, f"tools[{place}]") for place, raw in enumerate(request.tools)),
-        parameters=_parameters(request.parameters, model),
+        parameters=_parameters(request, model),
         unknown=NOTHING,
         labels={"user": user} if user else NOTHING,
         dialect=Dialect.OPENAI,
@@ -75,11 +78,13 @@ def _refusal(param: str, what: str = "") -> InvalidRequestError:
     return unspeakable(param, what=what, whose=_WHERE)
 
 
-def _parameters(parameters: Mapping[str, Json], model: str) -> Mapping[str, Json]:
-    if "max_tokens" not in parameters or not _CAPS_THOUGHT.match(model):
-        return parameters
-    rest = {name: value for name, value in parameters.items() if name != "max_tokens"}
-    return {**rest, "max_completion_tokens": parameters["max_tokens"]}
+def _parameters(request: ChatRequest, model: str) -> Mapping[str, Json]:
+    parameters = {**request.parameters, **read_output(request.unknown.get(OUTPUT, NOTHING))}
+    if parameters.get("max_tokens") == 0:
+        raise _refusal("max_tokens", "max_tokens of 0")
+    if "max_tokens" in parameters and _CAPS_THOUGHT.match(model):
+        parameters["max_completion_tokens"] = parameters.pop("max_tokens")
+    return parameters
 
 
 def _tool(raw: Mapping[str, Json], place: str) -> Json:
@@ -91,9 +96,12 @@ def _tool(raw: Mapping[str, Json], place: str) -> Json:
 
 
 def _message(message: Message) -> Message:
-    content = tuple(_part(part) for part in message.content)
     if message.role is Role.TOOL:
-        return replace(message, content=_result(message, content), extra=NOTHING)
+        return replace(message, content=_result(message), extra=NOTHING)
+    content = tuple(_part(part) for part in message.content)
+    for name, value in message.extra.items():
+        if name != IN_TURN and value is not None:
+            raise _refusal(f"messages.{name}")
     calls = tuple(_call(call) for call in message.tool_calls)
     return replace(message, content=content, tool_calls=calls, extra=NOTHING)
 
@@ -109,12 +117,14 @@ def _part(part: Part) -> Part:
     return Text(raw["text"]) if part.kind == "text" else Attachment(part.kind, raw)
 
 
-def _result(message: Message, content: tuple[Part, ...]) -> tuple[Part, ...]:
+def _result(message: Message) -> tuple[Part, ...]:
     for name in message.extra.keys() - {"is_error", _HINT}:
         raise _refusal(f"messages.content.tool_result.{name}")
-    for part in content:
-        if isinstance(part, Attachment):
-            raise _refusal("messages.content.tool_result.content.image")
+    for part in message.content:
+        if isinstance(part, Attachment) and part.kind != "text":
+            kind = "image" if part.kind == "image_url" else part.kind
+            raise _refusal(f"messages.content.tool_result.content.{kind}")
+    content = tuple(_part(part) for part in message.content)
     if not message.extra.get("is_error"):
         return content
     text = "".join(part.text for part in content if isinstance(part, Text))

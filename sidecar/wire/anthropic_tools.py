@@ -84,11 +84,10 @@ def _with_parallel(raw: dict[str, Json], parallel: bool | None) -> dict[str, Jso
 def _write_choice(choice: Json) -> dict[str, Json]:
     if type(choice) is str and choice in _WORDS:
         return {"type": _WORDS[choice]}
-    function = choice.get("function") if isinstance(choice, Mapping) else None
-    if function and choice.get("type") == "function" and type(function) is dict:
-        name = function.get("name")
-        if type(name) is str and name:
-            return {"type": "tool", "name": name}
+    function = choice.get("function") if type(choice) is dict else None
+    name = function.get("name") if type(function) is dict else None
+    if type(name) is str and name and choice == _function(name):
+        return {"type": "tool", "name": name}
     raise unspeakable("tool_choice")
 
 

@@ -15,7 +15,7 @@ from sidecar.domain import Attachment, Dialect, Json, Message, Part, Role, Text,
 from sidecar.errors import InvalidRequestError
 from sidecar.wire.anthropic_blocks import DATA_URL, IN_TURN
 from sidecar.wire.anthropic_tools import unspeakable
-from sidecar.wire.body import MalformedError, load_object
+from sidecar.wire.body import MalformedError, load_arguments
 
 _Block = dict[str, Json]
 _LEADING: Final = (Role.SYSTEM, Role.DEVELOPER)
@@ -38,16 +38,25 @@ def write_system(messages: Sequence[Message], dialect: Dialect) -> Json:
 
 def write_turns(messages: Sequence[Message], dialect: Dialect) -> list[_Block]:
     """All other messages."""
-    turns: list[tuple[str, list[_Block]]] = []
-    for role, blocks in _spoken(messages, dialect):
+    turns: list[tuple[str, list[_Block], _Block]] = []
+    for role, blocks, beside in _spoken(messages, dialect):
         if turns and turns[-1][0] == role != "system":
             turns[-1][1].extend(blocks)
         else:
-            turns.append((role, blocks))
-    return [{"role": role, "content": _shortest(blocks)} for role, blocks in turns]
+            turns.append((role, blocks, beside))
+    return [_turn(*turn) for turn in turns]
 
 
-def _spoken(messages: Sequence[Message], dialect: Dialect) -> Iterator[tuple[str, list[_Block]]]:
+def _turn(role: str, blocks: list[_Block], beside: _Block) -> _Block:
+    """A turn that says all beside its content has none."""
+    content = {} if beside and not blocks else {"content": _shortest(blocks)}
+    return {"role": role, **content, **beside}
+
+
+def _spoken(
+    messages: Sequence[Message], dialect: Dialect
+) -> Iterator[tuple[str, list[_Block], _Block]]:
+    """Who speaks, the blocks, and what a system message among the turns holds beside them."""
     for index, message in enumerate(messages):
         place = f"messages[{index}]"
         if _leads(message, dialect):
@@ -55,17 +64,19 @@ def _spoken(messages: Sequence[Message], dialect: Dialect) -> Iterator[tuple[str
         _check(message, place, dialect)
         blocks = _blocks(message, place, dialect)
         if message.role is Role.TOOL:
-            yield "user", [_result(message, blocks, place)]
+            beside = dict(message.extra) if dialect is Dialect.ANTHROPIC else {}
+            yield "user", [_result(message, blocks, place) | beside], {}
         elif message.role is Role.ASSISTANT:
             calls = [
                 _tool_use(call, f"{place}.tool_calls[{at}]", dialect)
                 for at, call in enumerate(message.tool_calls)
             ]
-            yield "assistant", blocks + calls
+            yield "assistant", blocks + calls, {}
         elif message.role in _LEADING:
-            yield "system", blocks
+            beside = {name: told for name, told in message.extra.items() if name != IN_TURN}
+            yield "system", blocks, beside
         else:
-            yield "user", blocks
+            yield "user", blocks, {}
 
 
 def _leads(message: Message, dialect: Dialect) -> bool:
@@ -115,7 +126,7 @@ def _result(message: Message, blocks: list[_Block], place: str) -> _Block:
     raw: _Block = {"type": "tool_result", "tool_use_id": message.tool_call_id}
     if blocks:
         raw["content"] = _shortest(blocks)
-    return raw | dict(message.extra)
+    return raw
 
 
 def _tool_use(call: ToolCall, place: str, dialect: Dialect) -> _Block:
@@ -127,21 +138,20 @@ def _tool_use(call: ToolCall, place: str, dialect: Dialect) -> _Block:
         "name": call.name,
         "input": _arguments(call, place),
     }
-    for name, value in call.extra.items():
-        if dialect is not Dialect.ANTHROPIC and name != "cache_control" and value is not None:
-            raise unspeakable(f"{place}.{name}")
-        raw[name] = value
-    return raw
+    if dialect is Dialect.ANTHROPIC:
+        return raw | dict(call.extra)
+    said = {name: value for name, value in call.extra.items() if value is not None}
+    for name in said.keys() - {"cache_control"}:
+        raise unspeakable(f"{place}.{name}")
+    return raw | said
 
 
 def _arguments(call: ToolCall, place: str) -> Json:
-    if not call.arguments.strip():
-        return {}
     try:
-        return load_object(call.arguments.encode())
-    except (MalformedError, UnicodeEncodeError):
+        return load_arguments(call.arguments)
+    except MalformedError as error:
         param = f"{place}.function.arguments"
-        raise InvalidRequestError(f"{param} must be a JSON object", param=param) from None
+        raise InvalidRequestError(f"{param} must be {error.expected}", param=param) from None
 
 
 def _write_part(part: Part, place: str, dialect: Dialect) -> _Block:

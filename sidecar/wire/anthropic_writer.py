@@ -22,6 +22,7 @@ from sidecar.wire.anthropic_usage import write_usage
 from sidecar.wire.assemble import Assembler
 from sidecar.wire.body import dump
 from sidecar.wire.merge import merged
+from sidecar.wire.spoken import spoken
 
 _START: Final[dict[str, Json]] = {
     "type": "message",
@@ -31,8 +32,11 @@ _START: Final[dict[str, Json]] = {
     "stop_sequence": None,
 }
 
-_OUTER: Final = ("context_management",)
+_OUTER: Final = ("context_management", "input_transformations")
 """What Anthropic tells beside the last delta and not in it."""
+
+_LAST: Final = ("container", "context_management", "stop_details")
+"""What it tells at the end, where SDKs look for it, whenever it was known."""
 
 
 class MessagesWriter:
@@ -50,6 +54,7 @@ class MessagesWriter:
         self._finish: str | None = None
         self._end: list[Mapping[str, Json]] = []
         self._beside: Mapping[str, Json] = {}
+        self._told: Mapping[str, Json] = {}
         self._later: Assembler | None = None
         self._pieces: list[Block] = []
 
@@ -72,8 +77,9 @@ class MessagesWriter:
         events = [*self._told_later(), *self._close()]
         end = end_of(self._finish, merged(self._end), calls=self._calls > 0, refused=self._refused)
         tokens = write_usage(usage, self._beside.get("usage"))
-        inner = {k: v for k, v in self._beside.items() if k not in ("usage", *_OUTER)}
-        outer = {k: v for k, v in self._beside.items() if k in _OUTER}
+        rest = {k: v for k, v in self._beside.items() if k != "usage" and self._is_news(k)}
+        inner = {k: v for k, v in rest.items() if k not in _OUTER}
+        outer = {k: v for k, v in rest.items() if k in _OUTER}
         events.append(_event("message_delta", delta={**inner, **end}, usage=tokens, **outer))
         return b"".join((*events, _event("message_stop")))
 
@@ -84,8 +90,14 @@ class MessagesWriter:
     def _begin(self, chunk: Chunk) -> bytes:
         self._started = True
         usage = write_usage(chunk.usage, self._beside.get("usage"))
-        message = {"id": chunk.id, **_START, "model": chunk.model, "usage": usage}
+        self._told = {k: v for k, v in self._beside.items() if k not in _LAST}
+        head = {"id": chunk.id, **_START, "model": chunk.model}
+        message = {**self._told, **head, "usage": usage}
         return _event("message_start", message=message)
+
+    def _is_news(self, name: str) -> bool:
+        """Whether a field was not told at the start, or otherwise."""
+        return name not in self._told or self._told[name] != self._beside[name]
 
     def _tell(self, delta: Delta) -> list[bytes]:
         self._finish = delta.finish or self._finish
@@ -98,7 +110,7 @@ class MessagesWriter:
         if self._later is not None:
             self._later.feed(Chunk("", 0, "", (replace(delta, extra={}, index=0),)))
             return events
-        for text in (delta.text, delta.refusal):
+        for text in (spoken(delta.text, delta.extra), delta.refusal):
             if text:
                 events += self._say(text)
         for part in delta.tool_calls:

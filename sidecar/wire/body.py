@@ -7,6 +7,8 @@ and what was expected there; they never echo the body, which may hold secrets.
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 
 import orjson
@@ -16,6 +18,10 @@ from sidecar.errors import InvalidRequestError
 
 MAX_DEPTH = 128
 """Levels of nesting. orjson writes at most 254, and what wraps a body needs a few of them."""
+
+
+_LONG = re.compile(r"[0-9]{19}")
+"""Where it isn't found, no integer is too long to be read as what it is."""
 
 
 class MalformedError(ValueError):
@@ -47,6 +53,37 @@ def load_object(data: bytes) -> dict[str, Json]:
     if _may_be_deep(data) and _is_deep(value):
         raise MalformedError(f"nested at most {MAX_DEPTH} levels deep")
     return value
+
+
+def require_object(value: Json, path: str = "") -> dict[str, Json]:
+    """The value, which is an object; raises `MalformedError`."""
+    if type(value) is not dict:
+        raise MalformedError("an object", path)
+    return value
+
+
+def load_arguments(text: str) -> dict[str, Json]:
+    """The JSON object that a model called a tool with; raises `MalformedError`.
+
+    None is an empty one. An integer of more than 64 bits would come out as another number.
+    """
+    if not text.strip():
+        return {}
+    try:
+        value = load_object(text.encode())
+    except UnicodeEncodeError:
+        raise MalformedError("valid JSON in UTF-8") from None
+    if _LONG.search(text):
+        json.loads(text, parse_int=_check_integer)
+    return value
+
+
+def _check_integer(digits: str) -> int:
+    # Of so many digits that `int` would refuse them orjson has refused the number before.
+    integer = int(digits)
+    if not -(2**63) <= integer < 2**64:
+        raise MalformedError("made of integers of at most 64 bits")
+    return integer
 
 
 def read_object(body: bytes) -> dict[str, Json]:

@@ -78,8 +78,11 @@ def read_caller(
     """
     said = {**defaults, **_labelled(labels)} if labels else dict(defaults)
     for tag, name in _TAG_HEADERS:
-        if (value := headers.get(name)) and (value := value.strip()):
-            _require_one(headers, name)
+        if (value := headers.get(name)) is None:
+            continue
+        # An empty one is one too: it must not hide what a proxy has added behind it.
+        _require_one(headers, name)
+        if value := value.strip():
             said[tag] = _bounded(value, MAX_TAG_CHARS, name)
     return Caller(
         tenant=said.get("tenant", ""),
@@ -101,6 +104,7 @@ def read_timeout_s(headers: Mapping[str, str]) -> float | None:
     value = headers.get("x-sidecar-timeout-ms")
     if value is None:
         return None
+    _require_one(headers, "x-sidecar-timeout-ms")
     if not _DIGITS.fullmatch(value) or len(value) > 10 or int(value) < 1:
         raise _refusal("x-sidecar-timeout-ms", "whole milliseconds, 1 or more")
     return int(value) / 1000
@@ -108,11 +112,12 @@ def read_timeout_s(headers: Mapping[str, str]) -> float | None:
 
 def read_route(headers: Mapping[str, str]) -> str | None:
     """The variant that the client asks for; whether there is one is for the routes to say."""
-    value = headers.get("x-sidecar-route", "").strip()
-    if not value:
+    value = headers.get("x-sidecar-route")
+    if value is None:
         return None
     _require_one(headers, "x-sidecar-route")
-    return _bounded(value, MAX_ROUTE_CHARS, "x-sidecar-route")
+    value = value.strip()
+    return _bounded(value, MAX_ROUTE_CHARS, "x-sidecar-route") if value else None
 
 
 def read_idempotency_key(headers: Mapping[str, str]) -> str | None:
@@ -169,6 +174,7 @@ def _decimal(
     value = headers.get(name)
     if value is None:
         return None
+    _require_one(headers, name)
     if not _DECIMAL.fullmatch(value.strip()) or float(value) > at_most:
         raise _refusal(name, expected)
     return float(value)
@@ -178,6 +184,7 @@ def _scope(headers: Mapping[str, str]) -> SharingScope | None:
     value = headers.get("x-sidecar-cache-scope")
     if value is None:
         return None
+    _require_one(headers, "x-sidecar-cache-scope")
     try:
         return SharingScope(value.strip().lower())
     except ValueError:
@@ -185,11 +192,10 @@ def _scope(headers: Mapping[str, str]) -> SharingScope | None:
 
 
 def _cache_tags(headers: Mapping[str, str]) -> tuple[str, ...]:
-    """The tags, each once, in the order they were given."""
-    value = headers.get("x-sidecar-cache-tags")
-    if value is None:
-        return ()
-    tags = dict.fromkeys(tag for item in value.split(",") if (tag := item.strip()))
+    """The tags of all lines, as of any list; each once, in the order they were given."""
+    lines = (line for name, line in headers.items() if name.lower() == "x-sidecar-cache-tags")
+    items = ",".join(lines).split(",")
+    tags = dict.fromkeys(tag for item in items if (tag := item.strip()))
     if len(tags) > MAX_CACHE_TAGS or not all(map(_is_cache_tag, tags)):
         raise _refusal(
             "x-sidecar-cache-tags",

@@ -6,10 +6,14 @@ in it is `unknown`: passed on untouched, and part of the scope.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from sidecar.domain import Json
+from sidecar.errors import InvalidRequestError
+
+RESERVED = ("prompt", "context")
+"""The sidecar's own fields, of no vendor's format: no provider is sent them."""
 
 ENVELOPE = "envelope"
 PARAMETERS = "parameters"
@@ -17,6 +21,16 @@ LABELS = "labels"
 
 _METADATA_PAIRS, _METADATA_KEY, _METADATA_VALUE = 16, 64, 512
 """OpenAI's limits."""
+
+
+def check_reserved(raw: Mapping[str, Json]) -> None:
+    """Raise `InvalidRequestError` for a field of the sidecar's own that is not there yet.
+
+    Passed on, it would be ignored or complained of by a provider that doesn't know it.
+    """
+    for name in RESERVED:
+        if raw.get(name) is not None:
+            raise InvalidRequestError(f"{name} is not available in this version", param=name)
 
 
 class Field(NamedTuple):

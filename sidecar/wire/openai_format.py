@@ -10,6 +10,7 @@ from sidecar.errors import SidecarError
 from sidecar.wire import sse
 from sidecar.wire.openai_reply import build_chunk, build_error, completion_head, completion_tail
 from sidecar.wire.openai_request import parse_chat_request
+from sidecar.wire.openai_usage import BESIDE
 
 
 class ChatWriter:
@@ -18,9 +19,11 @@ class ChatWriter:
     def __init__(self, *, include_usage: bool) -> None:
         self._include_usage = include_usage
         self._last: Chunk | None = None
+        self._beside: Json = None
 
     def chunk(self, chunk: Chunk) -> bytes:
         """One event; none for a chunk that holds usage alone, which goes out at the end."""
+        self._beside = chunk.extra.get(BESIDE) or self._beside
         if not chunk.deltas:
             return b""
         self._last = chunk
@@ -31,7 +34,8 @@ class ChatWriter:
         """The usage chunk, where it was asked for and is known, and the end."""
         if not self._include_usage or self._last is None or usage is None:
             return sse.encode(sse.DONE)
-        last = replace(self._last, deltas=(), usage=usage)
+        extra = {**self._last.extra, BESIDE: self._beside}
+        last = replace(self._last, deltas=(), usage=usage, extra=extra)
         event = build_chunk(last, include_usage=True, extra={"sidecar": told})
         return sse.encode(event) + sse.encode(sse.DONE)
 

@@ -11,19 +11,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final, TypeVar
 
 from sidecar.domain import NOTHING, Choice, Chunk, Completion, Delta, Json
-from sidecar.errors import SidecarError, UpstreamError, UpstreamInvalidError
-from sidecar.wire.body import MalformedError, dump, load_object
+from sidecar.errors import SidecarError, UpstreamError
+from sidecar.wire.body import MalformedError, dump, load_object, require_object
 from sidecar.wire.merge import CHOICE_LEVEL
 from sidecar.wire.openai_tools import (
     read_tool_calls,
     read_tool_deltas,
+    with_delta_ids,
+    with_ids,
     write_tool_call,
     write_tool_delta,
 )
-from sidecar.wire.openai_usage import read_usage, write_usage
+from sidecar.wire.openai_usage import BESIDE, read_usage, with_beside, write_usage
+from sidecar.wire.unreadable import unreadable
 
 C = TypeVar("C", Choice, Delta)
 
@@ -39,7 +43,7 @@ def parse_completion(body: bytes) -> Completion:
     try:
         return _read_completion(load_object(body))
     except MalformedError as error:
-        raise _invalid(error) from None
+        raise unreadable(error) from None
 
 
 def parse_chunk(data: bytes) -> Chunk:
@@ -47,7 +51,7 @@ def parse_chunk(data: bytes) -> Chunk:
     try:
         return _read_chunk(load_object(data))
     except MalformedError as error:
-        raise _invalid(error) from None
+        raise unreadable(error) from None
 
 
 def build_completion(completion: Completion) -> bytes:
@@ -67,9 +71,9 @@ def completion_tail(completion: Completion) -> bytes:
         "choices": [_write_choice(choice) for choice in completion.choices],
     }
     if completion.usage is not None:
-        raw["usage"] = write_usage(completion.usage)
-    if completion.extra:
-        raw.update(completion.extra)
+        raw["usage"] = write_usage(completion.usage, completion.extra.get(BESIDE))
+    raw.update(completion.extra)
+    raw.pop(BESIDE, None)
     return dump(raw)[1:]
 
 
@@ -89,9 +93,11 @@ def build_chunk(
         "choices": [_write_delta(delta) for delta in chunk.deltas],
     }
     if include_usage:
-        raw["usage"] = None if chunk.usage is None else write_usage(chunk.usage)
+        beside = chunk.extra.get(BESIDE)
+        raw["usage"] = None if chunk.usage is None else write_usage(chunk.usage, beside)
     if chunk.extra:
         raw.update(chunk.extra)
+        raw.pop(BESIDE, None)
     if extra:
         raw.update(extra)
     return dump(raw)
@@ -114,7 +120,11 @@ def _read_completion(raw: dict[str, Json]) -> Completion:
     choices = _read_each(_read_choice, raw.get("choices"))
     if not choices:
         raise MalformedError("a list of at least one choice", "choices")
-    return Completion(*_read_head(raw), choices, read_usage(raw.get("usage")), _rest(raw, _TOP))
+    head, usage = _read_head(raw), raw.get("usage")
+    choices = tuple(
+        replace(choice, tool_calls=with_ids(choice.tool_calls, head[0])) for choice in choices
+    )
+    return Completion(*head, choices, read_usage(usage), with_beside(_rest(raw, _TOP), usage))
 
 
 def _read_chunk(raw: dict[str, Json]) -> Chunk:
@@ -124,9 +134,12 @@ def _read_chunk(raw: dict[str, Json]) -> Chunk:
     if choices is None and usage is not None:
         # Some servers leave the list out of the event that tells usage.
         choices = []
-    return Chunk(
-        *_read_head(raw), _read_each(_read_delta, choices), read_usage(usage), _rest(raw, _TOP)
-    )
+    head, deltas = _read_head(raw), _read_each(_read_delta, choices)
+    if any(delta.tool_calls for delta in deltas):
+        deltas = tuple(
+            replace(delta, tool_calls=with_delta_ids(delta.tool_calls, head[0])) for delta in deltas
+        )
+    return Chunk(*head, deltas, read_usage(usage), with_beside(_rest(raw, _TOP), usage))
 
 
 def _read_head(raw: dict[str, Json]) -> tuple[str, int, str]:
@@ -159,7 +172,7 @@ def _read_each(read: Callable[[int, Json], C], value: Json) -> tuple[C, ...]:
 
 
 def _read_choice(place: int, raw: Json) -> Choice:
-    spoken = _object(_object(raw).get("message"), "message")
+    spoken = require_object(require_object(raw).get("message"), "message")
     text, extra = _read_text(spoken, raw)
     return Choice(
         _index(raw, place),
@@ -173,11 +186,11 @@ def _read_choice(place: int, raw: Json) -> Choice:
 
 
 def _read_delta(place: int, raw: Json) -> Delta:
-    spoken = _object(raw).get("delta")
+    spoken = require_object(raw).get("delta")
     if spoken is None and "message" not in raw:
         # Azure's content filter sends choices that say nothing.
         spoken = {}
-    spoken = _object(spoken, "delta")
+    spoken = require_object(spoken, "delta")
     text, extra = _read_text(spoken, raw)
     if len(spoken) == 1 and text is not None:
         # Nearly every event of a stream: a piece of text and nothing else.
@@ -209,12 +222,6 @@ def _read_text(
         return text, extra
     beside = {CHOICE_LEVEL + key: value for key, value in raw.items() if key not in _CHOICE}
     return text, {**extra, **beside}
-
-
-def _object(value: Json, path: str = "") -> dict[str, Json]:
-    if type(value) is not dict:
-        raise MalformedError("an object", path)
-    return value
 
 
 def _string(raw: dict[str, Json], name: str) -> str | None:
@@ -278,12 +285,6 @@ def _with_extra(
         else:
             spoken[key] = value
     return raw
-
-
-def _invalid(error: MalformedError) -> UpstreamInvalidError:
-    return UpstreamInvalidError(
-        f"the provider's reply can't be read: {error}", reason="invalid_body"
-    )
 
 
 def _failed(error: Json, reason: str) -> UpstreamError:

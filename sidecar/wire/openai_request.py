@@ -26,12 +26,19 @@ from sidecar.domain import (
     Text,
 )
 from sidecar.errors import InvalidRequestError
+from sidecar.native import require_translatable
 from sidecar.wire.anthropic_to_openai import in_openai_words
 from sidecar.wire.body import MalformedError, dump, load_object
-from sidecar.wire.openai_fields import ENVELOPE, FIELDS, LABELS, PARAMETERS
+from sidecar.wire.openai_fields import (
+    ENVELOPE,
+    FIELDS,
+    LABELS,
+    PARAMETERS,
+    RESERVED,
+    check_reserved,
+)
 from sidecar.wire.openai_tools import read_tool_calls, write_tool_call
 
-_RESERVED: Final = ("prompt", "context")
 _ROLES: Final = {role.value: role for role in Role}
 _MAY_SAY_NOTHING: Final = (Role.ASSISTANT, Role.FUNCTION)
 """Roles whose content may be null; of all others it is a string or parts."""
@@ -56,6 +63,7 @@ def build_chat_request(request: ChatRequest, model: str) -> bytes:
 
     Raises `InvalidRequestError` naming what was said in Anthropic's words and can't be here.
     """
+    require_translatable(request)
     if request.dialect is Dialect.ANTHROPIC:
         request = in_openai_words(request, model)
     raw: dict[str, Json] = {
@@ -76,9 +84,7 @@ def build_chat_request(request: ChatRequest, model: str) -> bytes:
 
 
 def _read_request(raw: dict[str, Json]) -> ChatRequest:
-    for name in _RESERVED:
-        if raw.get(name) is not None:
-            raise InvalidRequestError(f"{name} is not available in this version", param=name)
+    check_reserved(raw)
     envelope, parameters, labels, unknown = _sorted(raw)
     for name in ("model", "messages"):
         if name not in envelope:
@@ -107,7 +113,7 @@ def _sorted(raw: _Fields) -> tuple[_Fields, _Fields, _Fields, _Fields]:
     for name, value in raw.items():
         field = FIELDS.get(name)
         if field is None:
-            if name not in _RESERVED:
+            if name not in RESERVED:
                 unknown[name] = value
         elif value is not None:
             if not field.is_valid(value):

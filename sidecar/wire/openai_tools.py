@@ -7,18 +7,22 @@ nothing is lost on the way through. Of a kind unknown here everything is in `ext
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from dataclasses import replace
+from typing import Final, TypeVar
 
 import orjson
 
 from sidecar.domain import NOTHING, Json, ToolCall, ToolCallDelta
-from sidecar.wire.body import MalformedError
+from sidecar.wire.body import MalformedError, require_object
 
 C = TypeVar("C")
 
 _TEXT_OF = {"function": "arguments", "custom": "input"}
 """Where each kind keeps the text that the model wrote."""
+
+_UNPLAIN: Final = re.compile(r"[^A-Za-z0-9_-]+")
 
 
 def read_tool_calls(value: Json, *, require_id: bool = False) -> tuple[ToolCall, ...]:
@@ -34,6 +38,29 @@ def read_tool_calls(value: Json, *, require_id: bool = False) -> tuple[ToolCall,
 def read_tool_deltas(value: Json) -> tuple[ToolCallDelta, ...]:
     """The pieces of calls in one event. A piece without an index has its place in the list."""
     return _read_each(_read_delta, value)
+
+
+def with_ids(calls: tuple[ToolCall, ...], answer_id: str) -> tuple[ToolCall, ...]:
+    """The calls, each with an id: a client answers by it, and some servers give none."""
+    if all(call.id for call in calls):
+        return calls
+    return tuple(
+        call if call.id or not call.name else replace(call, id=_made_up(answer_id, place))
+        for place, call in enumerate(calls)
+    )
+
+
+def with_delta_ids(pieces: tuple[ToolCallDelta, ...], answer_id: str) -> tuple[ToolCallDelta, ...]:
+    """The same of the pieces in an event: the first of a call, which names it, has its id."""
+    return tuple(
+        piece if piece.id or not piece.name else replace(piece, id=_made_up(answer_id, piece.index))
+        for piece in pieces
+    )
+
+
+def _made_up(answer_id: str, place: int) -> str:
+    """The same for a call in a whole answer and in a stream, in signs that every vendor takes."""
+    return f"call_{_UNPLAIN.sub('', answer_id)}_{place}"
 
 
 def write_tool_call(call: ToolCall) -> dict[str, Json]:
@@ -67,16 +94,10 @@ def _read_each(read: Callable[[int, dict[str, Json]], C], value: Json) -> tuple[
     calls: list[C] = []
     for place, raw in enumerate(value):
         try:
-            calls.append(read(place, _object(raw)))
+            calls.append(read(place, require_object(raw)))
         except MalformedError as error:
             raise error.within(f"tool_calls[{place}]") from None
     return tuple(calls)
-
-
-def _object(value: Json, path: str = "") -> dict[str, Json]:
-    if type(value) is not dict:
-        raise MalformedError("an object", path)
-    return value
 
 
 def _read_named_call(place: int, raw: dict[str, Json]) -> ToolCall:
@@ -112,7 +133,7 @@ def _read_inner(raw: dict[str, Json], kind: str) -> tuple[str | None, str, Mappi
         if kind in raw:
             extra[kind] = raw[kind]
         return None, "", extra or NOTHING
-    inner = _object({} if raw.get(kind) is None else raw[kind], kind)
+    inner = require_object({} if raw.get(kind) is None else raw[kind], kind)
     field = _TEXT_OF[kind]
     rest = {key: value for key, value in inner.items() if key not in ("name", field)}
     if rest:

@@ -6,12 +6,43 @@ None, and whoever pays decides what that costs.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, TypeGuard
 
 from sidecar.domain import Json, Usage
 
 MAX_TOKENS: Final = 10**9
 """No answer has more; a count beyond it is a lie."""
+
+
+BESIDE: Final = "openai_usage"
+"""The name, in an answer's `extra`, of what is told beside the counts that the domain has."""
+
+_TOLD: Final = {
+    "prompt_tokens": (),
+    "completion_tokens": (),
+    "total_tokens": (),
+    "prompt_tokens_details": ("cached_tokens",),
+    "completion_tokens_details": ("reasoning_tokens",),
+}
+"""What `write_usage` writes; of an object these fields."""
+
+
+def with_beside(extra: Mapping[str, Json], value: Json) -> Mapping[str, Json]:
+    """`extra` with what usage tells beside the counts: tokens of audio, a server's own price."""
+    if type(value) is not dict:
+        return extra
+    rest = {name: told for name, raw in value.items() if (told := _rest(name, raw))}
+    return {**extra, BESIDE: rest} if rest else extra
+
+
+def _rest(name: str, raw: Json) -> Json:
+    """What of a field would be lost; a zero says as much as its absence."""
+    if name not in _TOLD:
+        return raw
+    if type(raw) is not dict:
+        return None
+    return {inner: said for inner, said in raw.items() if said and inner not in _TOLD[name]}
 
 
 def read_usage(value: Json) -> Usage | None:
@@ -26,15 +57,22 @@ def read_usage(value: Json) -> Usage | None:
     return Usage(spent, made, cached, reasoning)
 
 
-def write_usage(usage: Usage) -> dict[str, Json]:
-    """The object that clients read."""
-    return {
+def write_usage(usage: Usage, beside: Json = None) -> dict[str, Json]:
+    """The object that clients read, `beside` what a provider told that is no count of ours."""
+    raw: dict[str, Json] = {
         "prompt_tokens": usage.input_tokens,
         "completion_tokens": usage.output_tokens,
         "total_tokens": usage.input_tokens + usage.output_tokens,
         "prompt_tokens_details": {"cached_tokens": usage.cached_input_tokens},
         "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
     }
+    for name, told in beside.items() if isinstance(beside, Mapping) else ():
+        known = raw.get(name)
+        if known is None:
+            raw[name] = told
+        elif isinstance(known, dict) and isinstance(told, Mapping):
+            raw[name] = {**told, **known}
+    return raw
 
 
 def _is_count(value: Json) -> TypeGuard[int]:

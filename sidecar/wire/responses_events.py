@@ -86,12 +86,9 @@ class ResponsesWriter:
     def error(self, error: SidecarError) -> bytes:
         """The failure, in both its forms."""
         begun = self._begin("", 0)
-        code = _FAILED_CODES.get(error.code, "server_error")
-        failed = self._reply("failed", error={"code": code, "message": error.message})
-        known = {"message": error.message, "code": error.code, "param": error.param}
-        nested = {**error.body_detail, **known, "type": error.kind}
-        events = [("response.failed", {"response": failed}), ("error", {**known, "error": nested})]
-        return begun + self._write(events)
+        failure, events = failure_of(error)
+        failed = self._reply(failure["status"], error=failure["error"])
+        return begun + self._write([("response.failed", {"response": failed}), *events])
 
     def _begin(self, answer_id: str, created: int) -> bytes:
         if self._head:
@@ -166,3 +163,12 @@ class ResponsesWriter:
         for item in sorted(items, key=lambda item: item.place or 0):
             events += item.closed(status)
         return events, [fields["item"] for name, fields in events if name == ITEM_DONE]
+
+
+def failure_of(error: SidecarError) -> tuple[dict[str, Json], list[Event]]:
+    """What a failure changes in the reply of a stream, and the events behind its failed one."""
+    code = _FAILED_CODES.get(error.code, "server_error")
+    known = {"message": error.message, "code": error.code, "param": error.param}
+    nested = {**error.body_detail, **known, "type": error.kind}
+    changed = {"status": "failed", "error": {"code": code, "message": error.message}}
+    return changed, [("error", {**known, "error": nested})]

@@ -1,8 +1,8 @@
 """What the objects of an OpenAI Responses request may hold, and how one is read.
 
-Providers are asked by chat completions. So a field either has a word there, or asks for
-what is done anyway, or is refused by name: none is dropped in silence. A null field is
-an absent one, which is how SDKs send what was not set.
+Providers are asked by chat completions where that says all. So a field either has a word
+there, or asks for what is done anyway, or is a `NoWordError`: none is dropped in silence.
+A null field is an absent one, which is how SDKs send what was not set.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sidecar.errors import InvalidRequestError
 from sidecar.wire.body import MalformedError
 from sidecar.wire.openai_fields import FIELDS
 
-NO_WORD: Final = "left out: providers are asked by chat completions, which have no word for it"
+NO_WORD: Final = "left out: chat completions have no word for it"
 LOGPROBS: Final = "message.output_text.logprobs"
 """The one thing to `include` that a chat provider can tell."""
 
@@ -37,14 +37,17 @@ SAME: Final = (
 """Fields that chat has under the same name."""
 
 _RESERVED: Final = ("prompt", "context")
-_WHOLE = "answers are not kept here, so send the whole conversation in input"
-_STATEFUL: Final = {
-    "previous_response_id": _WHOLE,
-    "conversation": _WHOLE,
-    "background": "leave it out and wait for the answer, or stream it",
-}
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _PLAIN_KIND: Final = re.compile(r"[a-z0-9_]{1,40}")
+
+
+class NoWordError(MalformedError):
+    """It may be right, but chat can't say it: only a provider of this format can be asked."""
+
+    def within(self, parent: str) -> NoWordError:
+        """The same, seen from one level up."""
+        seen = super().within(parent)
+        return NoWordError(seen.expected, seen.path)
 
 
 class Rule(NamedTuple):
@@ -92,37 +95,40 @@ REQUEST: Final[Mapping[str, Rule]] = MappingProxyType(
         "top_logprobs": _chat("top_logprobs"),
         "stream": FLAG,
         "stream_options": OBJECT,
-        # Each of these may only ask for what is done anyway.
+        # Either may only ask for what is done anyway: see `responses_request`.
         "background": FLAG,
-        "truncation": one_of("disabled"),
+        "truncation": one_of("auto", "disabled"),
     }
 )
 
 
-def read_request_fields(raw: Mapping[str, Json]) -> dict[str, Json]:
-    """The fields of a request that are not null, each of its type."""
+def check_reserved(raw: Mapping[str, Json]) -> None:
+    """Raise `InvalidRequestError` for what is this product's own and does not exist yet."""
     for name in _RESERVED:
         if raw.get(name) is not None:
             raise InvalidRequestError(f"{name} is not available in this version", param=name)
-    for name, advice in _STATEFUL.items():
-        if raw.get(name) not in (None, False):
-            raise InvalidRequestError(f"{name} is not available here: {advice}", param=name)
-    return read_fields(raw, REQUEST)
 
 
 def read_fields(raw: Json, rules: Mapping[str, Rule]) -> dict[str, Json]:
-    """The fields of an object that are not null; what `rules` don't name is refused."""
+    """The fields of an object that are not null; for what `rules` don't name there's no word."""
+    said = check_fields(raw, rules)
+    for name in said:
+        if name not in rules:
+            raise NoWordError(NO_WORD, shown(name))
+    for name, rule in rules.items():
+        if rule.required and name not in said:
+            raise MalformedError(rule.expected, name)
+    return said
+
+
+def check_fields(raw: Json, rules: Mapping[str, Rule]) -> dict[str, Json]:
+    """The fields of an object that are not null, each of its type where `rules` tell one."""
     if type(raw) is not dict:
         raise MalformedError("an object")
     said = {name: value for name, value in raw.items() if value is not None}
     for name, value in said.items():
         rule = rules.get(name)
-        if rule is None:
-            raise MalformedError(NO_WORD, shown(name))
-        if not rule.is_valid(value):
-            raise MalformedError(rule.expected, name)
-    for name, rule in rules.items():
-        if rule.required and name not in said:
+        if rule is not None and not rule.is_valid(value):
             raise MalformedError(rule.expected, name)
     return said
 
@@ -146,8 +152,9 @@ def kind_of(raw: Json, known: Collection[str], default: str | None = None) -> st
     if type(raw) is not dict:
         raise MalformedError("an object")
     kind = default if raw.get("type") is None else raw["type"]
-    if type(kind) is str and kind in known:
+    if type(kind) is not str:
+        raise MalformedError(f"one of {', '.join(known)}", "type")
+    if kind in known:
         return kind
-    named = type(kind) is str and _PLAIN_KIND.fullmatch(kind)
-    because = f": no chat provider takes {kind}" if named else ""
-    raise MalformedError(f"one of {', '.join(known)}{because}", "type")
+    because = f": no chat provider takes {kind}" if _PLAIN_KIND.fullmatch(kind) else ""
+    raise NoWordError(f"one of {', '.join(known)}{because}", "type")

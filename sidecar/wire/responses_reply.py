@@ -14,9 +14,10 @@ from typing import Final
 
 from sidecar.domain import ChatRequest, Choice, Completion, Finish, Json, ToolCall, Usage
 from sidecar.wire.body import dump
+from sidecar.wire.responses_native import OWN_PREFIX, OwnId
 from sidecar.wire.responses_request import NO_ECHO, ResponsesRequest
 
-_FOREIGN_PREFIXES: Final = ("chatcmpl-", "resp_", "msg_", "req_")
+_FOREIGN_PREFIXES: Final = ("chatcmpl-", OWN_PREFIX, "resp_", "msg_", "req_")
 _ENDED: Final = (Finish.STOP, Finish.TOOL_CALLS, Finish.FUNCTION_CALL)
 _WHY_INCOMPLETE: Final[Mapping[str | None, str]] = {
     Finish.LENGTH: "max_output_tokens",
@@ -60,8 +61,9 @@ def response_tail(completion: Completion, request: ChatRequest) -> bytes:
 
 
 def identity(answer_id: str, created: int) -> dict[str, Json]:
-    """Id and time of a reply."""
-    return {"id": f"resp_{stem(answer_id)}", "object": "response", "created_at": created}
+    """Id and time of a reply. Only the id of an answer of this format is the provider's own."""
+    told = answer_id if isinstance(answer_id, OwnId) else OWN_PREFIX + stem(answer_id)
+    return {"id": told, "object": "response", "created_at": created}
 
 
 def stem(answer_id: str) -> str:

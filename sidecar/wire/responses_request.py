@@ -1,9 +1,8 @@
 """OpenAI Responses requests: read from clients, put in the words of chat completions.
 
-Everything of a request that reaches a provider is in chat's words, so any provider that
-can be asked by chat can answer it. What chat has no word for is refused by name (see
-`responses_fields`), and so is what would need an answer to be kept: every request brings
-its whole conversation.
+A request that chat can say is put in chat's words, so that any provider can answer it and
+the answer can be cached. Any other is native (see `responses_native`): passed on as it is,
+to a provider that speaks this format. No part of a request is ever left out for this.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from typing import Final
 
 from sidecar.domain import NOTHING, ChatRequest, Dialect, Json, Message, Role, Text
 from sidecar.errors import InvalidRequestError
+from sidecar.native import NativeRequest
 from sidecar.wire.body import MalformedError, load_object
 from sidecar.wire.openai_fields import FIELDS, LABELS, PARAMETERS
 from sidecar.wire.responses_fields import (
@@ -22,13 +22,16 @@ from sidecar.wire.responses_fields import (
     LOGPROBS,
     NO_WORD,
     OBJECT,
+    REQUEST,
     SAME,
     STRING,
+    NoWordError,
     at,
+    check_reserved,
     read_fields,
-    read_request_fields,
 )
 from sidecar.wire.responses_input import read_input
+from sidecar.wire.responses_native import read_native, why_stateful
 from sidecar.wire.responses_tools import read_format, read_tool_choice, read_tools
 
 _TEXT: Final = {"format": OBJECT, "verbosity": STRING}
@@ -70,16 +73,28 @@ class ResponsesRequest(ChatRequest):
     echo: Mapping[str, Json] = field(default_factory=lambda: NO_ECHO)
 
 
-def parse_responses_request(body: bytes) -> ResponsesRequest:
+def parse_responses_request(body: bytes) -> ResponsesRequest | NativeRequest:
     """The request in `body`, or `InvalidRequestError` naming what is wrong."""
     try:
-        return _read_request(read_request_fields(load_object(body)))
+        return _read(load_object(body))
     except MalformedError as error:
         raise InvalidRequestError(str(error), param=error.path or None) from None
 
 
+def _read(raw: dict[str, Json]) -> ResponsesRequest | NativeRequest:
+    check_reserved(raw)
+    if place := why_stateful(raw):
+        return read_native(raw, place, is_stateful=True)
+    try:
+        return _read_request(read_fields(raw, REQUEST))
+    except NoWordError as error:
+        return read_native(raw, error.path, is_stateful=False)
+
+
 def _read_request(said: Mapping[str, Json]) -> ResponsesRequest:
     _check_stream_options(said)
+    if said.get("truncation") == "auto":
+        raise NoWordError(f"disabled, or {NO_WORD}", "truncation")
     stream = said.get("stream", False)
     return ResponsesRequest(
         said["model"],
@@ -145,7 +160,8 @@ def _read_text(raw: Json) -> dict[str, Json]:
 def _read_logprobs(said: Mapping[str, Json]) -> dict[str, Json]:
     for place, name in enumerate(said.get("include", ())):
         if name != LOGPROBS:
-            raise MalformedError(f"{LOGPROBS}, or {NO_WORD}", f"include[{place}]")
+            wrong = NoWordError if type(name) is str else MalformedError
+            raise wrong(f"{LOGPROBS}, or {NO_WORD}", f"include[{place}]")
     parameters: dict[str, Json] = {}
     if said.get("include") or said.get("top_logprobs"):
         parameters["logprobs"] = True
@@ -155,11 +171,11 @@ def _read_logprobs(said: Mapping[str, Json]) -> dict[str, Json]:
 
 
 def _check_stream_options(said: Mapping[str, Json]) -> None:
-    """Events are never padded here, so only that may be asked for."""
+    """Events are never padded here, so only a native one may ask for that."""
     with at("stream_options"):
         options = read_fields(said.get("stream_options", {}), _STREAM_OPTIONS)
         if options.get("include_obfuscation", False) is not False:
-            raise MalformedError("false: events are not padded here", "include_obfuscation")
+            raise NoWordError("false: events are not padded here", "include_obfuscation")
 
 
 def _echo(said: Mapping[str, Json]) -> Mapping[str, Json]:

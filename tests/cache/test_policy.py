@@ -35,6 +35,8 @@ PICTURE = Message(Role.USER, (Text("see"), Attachment("image_url", {"url": "u"})
 CALL = ToolCall("c1", "weather", "{}")
 HALF_A_CALL = ToolCall("c2", "weather", '{"city": "Ber')
 NO_OBJECT = ToolCall("c3", "weather", "[1]")
+THOUGHTS = tuple(Attachment(kind, {"type": kind}) for kind in ("thinking", "redacted_thinking"))
+THOUGHT_OVER = (Message(Role.ASSISTANT, THOUGHTS), Message(Role.USER, (Text("And then?"),)))
 BYPASSES = [
     (Reason.MODE_OFF, Settings(mode=Mode.OFF), {}),
     (Reason.NO_STORE, Settings(), {"controls": CacheControls(no_store=True)}),
@@ -47,6 +49,8 @@ BYPASSES = [
     (Reason.MEDIA, Settings(), {"messages": (PICTURE, Message(Role.USER, (Text("and?"),)))}),
     (Reason.MEDIA, Settings(), {"parameters": {"modalities": ["text", "audio"]}}),
     (Reason.MEDIA, Settings(), {"parameters": {"audio": {"voice": "alloy"}}}),
+    (Reason.STATEFUL, Settings(), {"unknown": {"container": "c1"}}),
+    (Reason.NATIVE, Settings(), {"tools": ({"type": "web_search_20260318"},)}),
     (Reason.TOOLS, Settings(tools=ToolPolicy.OFF), {"tools": ({"type": "function"},)}),
     (Reason.TOOLS, Settings(tools=ToolPolicy.OFF), {"parameters": {"functions": [{}]}}),
     (Reason.NO_USER, Settings(sharing=USER), {}),
@@ -72,6 +76,7 @@ def test_what_may_not_be_cached_is_neither_read_nor_written(make_call, reason, s
         {"parameters": {"n": 1, "top_logprobs": 0, "logprobs": False}},
         {"parameters": {"modalities": ["text"]}},
         {"caller": Caller(user="ann"), "controls": USERS_SCOPE},
+        {"messages": THOUGHT_OVER},
     ],
 )
 def test_an_ordinary_question_may_be_all(make_call, asked):

@@ -119,6 +119,21 @@ def test_the_callers_own_key_is_the_callers_fault(status):
     assert KEY[:5].encode() not in error.body
 
 
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (429, openai(code="insufficient_quota")),
+        (402, anthropic("billing_error")),
+        (400, anthropic("invalid_request_error", "Your credit balance is too low")),
+    ],
+)
+def test_the_callers_own_bill_is_the_callers_to_read(status, body):
+    """In the provider's words, under a word that keeps nobody else away."""
+    error = judge_reply(Asked("claude", clients_key=True), status, {}, body)
+    assert isinstance(error, UpstreamRefusedError)
+    assert (error.reason, error.upstream_status, error.body) == ("client_quota", status, body)
+
+
 def test_hints_when_to_come_back_are_kept():
     """Azure's own header too; no other header is."""
     headers = {"x-ms-retry-after-ms": "70", "x-should-retry": "true", "set-cookie": "a=b"}
@@ -132,6 +147,7 @@ def test_any_body_has_a_meaning(body):
     assert judge_reply(OPENAI, 400, {}, body).reason == "status_400"
 
 
-def test_a_status_below_200_is_invalid():
-    """A switch of protocols that nobody asked for."""
-    assert isinstance(judge_reply(OPENAI, 101, {}, b""), UpstreamInvalidError)
+@pytest.mark.parametrize("status", [101, 304])
+def test_a_status_below_400_is_invalid(status):
+    """A switch of protocols that nobody asked for, a reference to what was never had."""
+    assert isinstance(judge_reply(OPENAI, status, {}, b""), UpstreamInvalidError)

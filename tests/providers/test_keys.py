@@ -116,3 +116,15 @@ def test_no_key_is_ever_shown(file: Path, clock, caplog):
     assert "the new one is used" in told
     assert FIRST not in told
     assert SECOND not in told
+
+
+def test_a_file_is_looked_at_once_a_second(file: Path, clock: ManualClock):
+    """However long ago the start was."""
+    key = KeyFile(file, clock)
+    clock.advance(3600)
+    assert key() == FIRST
+    file.write_text(SECOND)
+    clock.advance(LOOK_AFTER_S / 2)
+    assert key() == FIRST
+    clock.advance(LOOK_AFTER_S / 2)
+    assert key() == SECOND

@@ -118,6 +118,10 @@ requests = st.fixed_dictionaries(
         "metadata": st.fixed_dictionaries({"user_id": _words}),
         "thinking": st.just({"type": "enabled", "budget_tokens": 1024}),
         "mcp_servers": st.lists(_objects, max_size=1),
+        "output_config": st.fixed_dictionaries(
+            {},
+            optional={"effort": st.sampled_from(["low", "max"]), "format": _objects, "new": _json},
+        ),
         "service_tier": st.sampled_from(["auto", "standard_only"]),
         "new_field": _json.filter(lambda value: value is not None),
     },

@@ -70,9 +70,10 @@ def test_parameters_with_a_word():
         {"presence_penalty": 0},
         {"response_format": {"type": "text"}},
         {"modalities": ["text"]},
-        {"reasoning_effort": "none"},
         {"service_tier": "auto"},
         {"prompt_cache_key": "k"},
+        {"prompt_cache_options": {"mode": "explicit"}},
+        {"stream_options": None},
         {"store": True, "metadata": {"feature": "faq"}},
         {"parallel_tool_calls": True},
         {"x": None},
@@ -89,6 +90,14 @@ def test_what_changes_nothing_is_left_out(fields):
 def test_the_user_is_named_once(labels):
     """By OpenAI's newer field where there are two."""
     assert built(**labels)["metadata"] == {"user_id": "b"}
+
+
+@pytest.mark.parametrize("name", ["user", "user_id"])
+def test_a_label_of_the_apps_own_is_told_to_nobody(name):
+    """OpenAI's metadata holds what the app keeps there, a user's name in clear among it."""
+    labels = {"metadata": {name: "ann@example.com"}}
+    assert "metadata" not in built(**labels)
+    assert built(**labels, user="hashed")["metadata"] == {"user_id": "hashed"}
 
 
 def test_system_messages_are_the_system_prompt():
@@ -209,3 +218,24 @@ def test_responses_speak_openais_words():
     request = replace(chat(temperature=0.5), dialect=Dialect.RESPONSES)
     raw = orjson.loads(build_messages_request(request, "claude"))
     assert raw["temperature"] == 0.5
+
+
+def test_what_says_nothing_beside_a_call_or_its_result_is_left_out():
+    """Anthropic refuses a field that it doesn't know, even an empty one."""
+    turns = [
+        HELLO,
+        {**CALLS, "tool_calls": [{**CALL, "x": None}], "y": []},
+        {**ANSWERED, "x": None, "y": {}, "z": ""},
+    ]
+    assert built(messages=turns) == built(messages=[HELLO, CALLS, ANSWERED])
+
+
+def test_an_empty_text_beside_others_is_left_out():
+    """It says nothing, and Anthropic refuses a block of it."""
+    empty, said = {"type": "text", "text": ""}, {"type": "text", "text": "a"}
+    told = turns(
+        {"role": "user", "content": [empty, said]},
+        {"role": "assistant", "content": "", "refusal": "No"},
+        HELLO,
+    )
+    assert [turn["content"] for turn in told] == ["a", "No", HELLO["content"]]

@@ -7,6 +7,8 @@ from sidecar.wire.anthropic_build import build_messages_request
 
 from .chats import ANSWERED, CALL, CALLS, FUNCTION, HELLO, chat
 
+NAMED = {"type": "function", "function": {"name": "f"}}
+
 
 def refusal(**fields: object) -> InvalidRequestError:
     """What is raised for it."""
@@ -28,7 +30,7 @@ def refusal(**fields: object) -> InvalidRequestError:
         ({"response_format": {"type": "json_object"}}, "response_format"),
         ({"frequency_penalty": 0.1}, "frequency_penalty"),
         ({"presence_penalty": 0.1}, "presence_penalty"),
-        ({"reasoning_effort": "low"}, "reasoning_effort"),
+        ({"reasoning_effort": "minimal"}, "reasoning_effort"),
         ({"verbosity": "low"}, "verbosity"),
         ({"audio": {"voice": "x"}}, "audio"),
         ({"modalities": ["text", "audio"]}, "modalities"),
@@ -48,10 +50,23 @@ def refusal(**fields: object) -> InvalidRequestError:
         ),
         ({"tool_choice": {"type": "allowed_tools"}}, "tool_choice"),
         ({"tool_choice": "sometimes"}, "tool_choice"),
+        ({"tool_choice": {**NAMED, "x": 1}}, "tool_choice"),
+        ({"tool_choice": {**NAMED, "function": {"name": "f", "x": 1}}}, "tool_choice"),
+        ({"tool_choice": {**NAMED, "function": {"name": ""}}}, "tool_choice"),
         ({"messages": [{**HELLO, "name": "bob"}]}, "messages[0].name"),
         ({"messages": [{"role": "function", "content": "x", "name": "f"}]}, "messages[0].role"),
         ({"messages": [{**HELLO, "reasoning_content": "x"}]}, "messages[0].reasoning_content"),
         ({"messages": [HELLO, {"role": "assistant", "content": "I"}]}, "messages"),
+        (
+            {
+                "messages": [
+                    HELLO,
+                    {"role": "assistant", "content": "I"},
+                    {"role": "developer", "content": "x"},
+                ]
+            },
+            "messages",
+        ),
         ({"messages": [{"role": "system", "content": "x"}]}, "messages"),
         ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0].tool_call_id"),
         (

@@ -161,6 +161,12 @@ def test_an_error_after_the_head_is_an_error(kind, reason):
     assert "s3cret" not in str(error)
 
 
+@pytest.mark.parametrize("event", [{"type": "error"}, {"error": {"message": "no"}}])
+def test_an_error_is_known_by_either_sign(event):
+    """A compatible server may tell it in OpenAI's shape, or without a word."""
+    assert failure(START, event).reason == "error_in_stream"
+
+
 @pytest.mark.parametrize(
     "event", [{"type": "ping"}, {"type": "new_event", "x": 1}, {}, {"type": 5}]
 )

@@ -11,9 +11,22 @@ from sidecar.domain import Choice, Completion, ToolCall, Usage
 from sidecar.errors import UpstreamError, UpstreamInvalidError
 from sidecar.wire.anthropic_content import PIECES
 from sidecar.wire.anthropic_reply import BESIDE, parse_count, parse_message
+from sidecar.wire.assemble import replay
 from sidecar.wire.openai_reply import build_completion
 
-from .answers import CITED, FOUND, HIDDEN, SEARCH, TEXT, THOUGHT, USE, answers, message, whole
+from .answers import (
+    CITED,
+    FOUND,
+    HIDDEN,
+    SEARCH,
+    TEXT,
+    THOUGHT,
+    USE,
+    answers,
+    message,
+    whole,
+    written,
+)
 from .test_openai_arbitrary import json
 
 
@@ -56,6 +69,13 @@ def test_reasons_of_the_end(reason, finish):
     answer = parse(TEXT, stop_reason=reason)
     assert answer.choices[0].finish == finish
     assert whole(answer)["stop_reason"] == reason
+
+
+@pytest.mark.parametrize("finish", ["error", "abort", "insufficient_system_resource"])
+def test_an_end_in_another_vendors_word_is_no_regular_one(finish):
+    """What is no word of Anthropic's either stays as it is."""
+    told = whole(Completion("c", 9, "gpt", (Choice(text="a", finish=finish),)))
+    assert told["stop_reason"] == finish
 
 
 @given(answers)
@@ -103,6 +123,18 @@ def test_another_providers_answer():
     refused = Choice(refusal="I won't", finish="stop")
     told = whole(Completion("c", 9, "gpt", (refused,)))
     assert (told["stop_reason"], told["content"][0]["text"]) == ("refusal", "I won't")
+
+
+PARTS = [{"type": "thinking", "thinking": []}, {"type": "text", "text": "Hi"}, {"type": "text"}, 5]
+
+
+def test_text_that_came_in_parts_is_told():
+    """Whole and as a stream: an answer must not look empty for the form it came in."""
+    choice = Choice(finish="stop", extra={"content": PARTS})
+    answer = Completion("c", 9, "magistral", (choice,))
+    assert whole(answer)["content"] == [{"type": "text", "text": "Hi"}]
+    told = [event["delta"].get("text") for event in written(replay(answer)) if "delta" in event]
+    assert "Hi" in told
 
 
 @pytest.mark.parametrize("arguments", ["[1]", "{", "null", '"x"'])

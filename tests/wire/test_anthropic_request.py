@@ -42,8 +42,10 @@ def asked(role: str, *blocks: object) -> dict:
     [
         ({"model": None}, "model"),
         ({"model": ""}, "model"),
+        ({"prompt": {"id": "p"}}, "prompt"),
+        ({"context": {"documents": []}}, "context"),
         ({"max_tokens": None}, "max_tokens"),
-        ({"max_tokens": 0}, "max_tokens"),
+        ({"max_tokens": -1}, "max_tokens"),
         ({"max_tokens": True}, "max_tokens"),
         ({"max_tokens": "9"}, "max_tokens"),
         ({"temperature": 1.1}, "temperature"),
@@ -155,17 +157,9 @@ def test_no_system_prompt_is_no_message(system):
     assert parse(system=system).messages[0].role is Role.USER
 
 
-def test_a_system_message_among_the_turns_stays_there():
-    """It is not the system prompt, and its place says from when on it holds."""
-    late = {"role": "system", "content": "Be brief"}
-    messages = parse(system="Be kind", messages=[HELLO, late, HELLO]).messages
-    assert [message.role for message in messages] == ["system", "user", "system", "user"]
-    assert sent(system="Be kind", messages=[HELLO, late, late, HELLO])["messages"] == [
-        HELLO,
-        late,
-        late,
-        HELLO,
-    ]
+def test_a_cap_of_nothing_is_a_cap():
+    """It has the prompt read into Anthropic's cache, and nothing said."""
+    assert sent(max_tokens=0)["max_tokens"] == 0
 
 
 def test_a_call_is_a_call():

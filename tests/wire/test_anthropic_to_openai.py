@@ -1,5 +1,7 @@
 """What an OpenAI provider is asked with, where the request came in Anthropic's words."""
 
+from dataclasses import replace
+
 import orjson
 import pytest
 
@@ -32,6 +34,7 @@ def test_the_least_request():
         ("o3-mini", "max_completion_tokens"),
         ("gpt-5-nano", "max_completion_tokens"),
         ("openai/gpt-5", "max_completion_tokens"),
+        ("ft:o4-mini:shop", "max_completion_tokens"),
         ("solo1", "max_tokens"),
     ],
 )
@@ -49,6 +52,15 @@ def test_parameters_and_user():
     assert asked["messages"][0] == {"role": "system", "content": "Be brief"}
     assert (asked["temperature"], asked["stop"], asked["user"]) == (0.3, ["x"], "bob")
     assert "metadata" not in asked
+
+
+def test_a_user_that_was_hashed_here_is_told():
+    """Where the body names none; what it names itself goes first."""
+    request = parse(metadata={"user_id": "bob"})
+    hashed = replace(request, labels={**request.labels, "user": "h"})
+    assert orjson.loads(build_chat_request(hashed, "m"))["user"] == "bob"
+    hashed = replace(request, labels={"user": "h"})
+    assert orjson.loads(build_chat_request(hashed, "m"))["user"] == "h"
 
 
 def test_a_stream_asks_for_usage():
@@ -127,6 +139,12 @@ def test_a_cache_hint_is_the_one_thing_left_out():
         ({"service_tier": "standard_only"}, "service_tier"),
         ({"betas": ["a-1"]}, "betas"),
         ({"new_field": False}, "new_field"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"speed": "fast"}, "speed"),
+        (
+            {"messages": [{"role": "system", "content": "x", "clear_at": "never"}, HELLO]},
+            "messages.clear_at",
+        ),
         ({"tools": [{"type": "bash_20250124", "name": "bash"}]}, "tools[0].type"),
         ({"tools": [{**WEATHER, "input_examples": []}]}, "tools[0].input_examples"),
         ({"messages": [HELLO, {"role": "assistant", "content": "I"}]}, "messages"),
@@ -150,6 +168,7 @@ def test_a_cache_hint_is_the_one_thing_left_out():
             "messages.content.tool_use.caller",
         ),
         (turn({**RESULT, "content": [IMAGE]}), "messages.content.tool_result.content.image"),
+        (turn({**RESULT, "content": [DOCUMENT]}), "messages.content.tool_result.content.document"),
         (turn({**RESULT, "x": 1}), "messages.content.tool_result.x"),
     ],
 )
@@ -162,7 +181,14 @@ def test_what_openai_has_no_word_for_is_refused_by_name(fields, param):
 
 
 @pytest.mark.parametrize(
-    "fields", [{"thinking": {"type": "disabled"}}, {"service_tier": "auto"}, {"mcp_servers": []}]
+    "fields",
+    [
+        {"thinking": {"type": "disabled"}},
+        {"service_tier": "auto"},
+        {"mcp_servers": []},
+        {"speed": "standard"},
+        {"output_config": {}},
+    ],
 )
 def test_what_asks_for_nothing_is_left_out(fields):
     """The same answer comes without it."""

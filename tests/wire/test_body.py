@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 
 from sidecar.domain import NOTHING
 from sidecar.errors import InvalidRequestError
-from sidecar.wire.body import MAX_DEPTH, MalformedError, dump, load_object, read_object
+from sidecar.wire.body import (
+    MAX_DEPTH,
+    MalformedError,
+    dump,
+    load_arguments,
+    load_object,
+    read_object,
+)
 
 CANARY = b"sk-canary-123"
 
@@ -89,3 +96,33 @@ def test_arbitrary_bytes(data):
     """Whatever comes, it is an object or it is refused."""
     with suppress(MalformedError):
         assert type(load_object(data)) is dict
+
+
+@pytest.mark.parametrize("text", ["", " \n", "{}"])
+def test_no_arguments_are_an_empty_object(text):
+    """Some models write nothing where a tool takes nothing."""
+    assert load_arguments(text) == {}
+
+
+@pytest.mark.parametrize(
+    "number", ["18446744073709551615", "-9223372036854775808", "1e30", '"' + "9" * 30 + '"']
+)
+def test_arguments_keep_the_numbers_that_fit(number):
+    """And what only looks like one that doesn't."""
+    assert load_arguments(f'{{"a": [{number}]}}') == {"a": [orjson.loads(number)]}
+
+
+@pytest.mark.parametrize(
+    "number", ["18446744073709551616", "-9223372036854775809", "1" * 40, "-" + "1" * 5000]
+)
+def test_an_argument_that_would_become_another_number_is_refused(number):
+    """An account's number is no figure to be rounded."""
+    with pytest.raises(MalformedError, match=r"64 bits|valid JSON"):
+        load_arguments(f'{{"a": {number}}}')
+
+
+@pytest.mark.parametrize("text", ["[1]", "{", "null", '{"a": "\ud800"}'])
+def test_arguments_are_an_object_or_refused(text):
+    """A string with half a letter in it can't be sent on either."""
+    with pytest.raises(MalformedError):
+        load_arguments(text)

@@ -7,6 +7,8 @@ from sidecar.wire.body import MalformedError
 from sidecar.wire.openai_tools import (
     read_tool_calls,
     read_tool_deltas,
+    with_delta_ids,
+    with_ids,
     write_tool_call,
     write_tool_delta,
 )
@@ -118,3 +120,26 @@ def test_id_may_be_required():
     """A request's calls must have ids, for later turns answer by them."""
     with pytest.raises(MalformedError, match=r"tool_calls\[0\].id"):
         read_tool_calls([{**FUNCTION, "id": ""}], require_id=True)
+
+
+def test_a_call_without_an_id_is_given_one():
+    """A client answers by it: the same in a whole answer and in a stream, for each call."""
+    calls = read_tool_calls([{"function": {"name": "f"}}, {"function": {"name": "g"}, "id": "a"}])
+    assert [call.id for call in with_ids(calls, "gen-1/x:y")] == ["call_gen-1xy_0", "a"]
+    pieces = read_tool_deltas(
+        [
+            {"index": 1, "function": {"name": "f"}},
+            {"index": 2, "id": "a", "function": {"name": "g"}},
+            {"index": 1, "function": {"arguments": "{"}},
+        ]
+    )
+    ids = [piece.id for piece in with_delta_ids(pieces, "gen-1")]
+    assert ids == ["call_gen-1_1", "a", None]
+
+
+def test_calls_that_have_ids_are_left_alone():
+    """Nothing is made up where nothing is missing, or where no call is."""
+    calls = read_tool_calls([{"id": "a", "function": {"name": "f"}}])
+    assert with_ids(calls, "x") is calls
+    nameless = read_tool_calls([{"id": ""}])
+    assert with_ids(nameless, "x") == nameless

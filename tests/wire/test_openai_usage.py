@@ -5,7 +5,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.domain import Usage
-from sidecar.wire.openai_usage import MAX_TOKENS, read_usage, write_usage
+from sidecar.wire.openai_usage import BESIDE, MAX_TOKENS, read_usage, with_beside, write_usage
+
+SPENT = {
+    "prompt_tokens": 10,
+    "completion_tokens": 5,
+    "total_tokens": 15,
+    "prompt_tokens_details": {"cached_tokens": 4, "audio_tokens": 3},
+    "completion_tokens_details": {"reasoning_tokens": 2, "rejected_prediction_tokens": 1},
+    "cost": 0.01,
+}
+"""With what only some servers tell."""
 
 
 def told(spent=10, made=5, **details):
@@ -54,3 +64,40 @@ def test_what_is_written_reads_back(spent, made, data):
     usage = Usage(spent, made, cached, reasoning)
     assert read_usage(write_usage(usage)) == usage
     assert write_usage(usage)["total_tokens"] == spent + made
+
+
+def test_what_is_told_beside_the_counts_is_told_again():
+    """Every field, and each in its place."""
+    beside = with_beside({"a": 1}, SPENT)
+    assert beside["a"] == 1
+    assert write_usage(read_usage(SPENT), beside[BESIDE]) == SPENT
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        [],
+        {"total_tokens": 15, "prompt_tokens_details": None},
+        {"prompt_tokens_details": {"audio_tokens": 0}, "completion_tokens_details": []},
+        {"completion_tokens_details": {"reasoning_tokens": 3}, "cost": 0},
+    ],
+)
+def test_what_says_nothing_costs_nothing(value):
+    """Zeros, which OpenAI sends with every answer, are not kept with each."""
+    extra = {"a": 1}
+    assert with_beside(extra, value) is extra
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        None,
+        5,
+        {"prompt_tokens": 99, "total_tokens": 1},
+        {"prompt_tokens_details": 7, "completion_tokens_details": {"reasoning_tokens": 9}},
+    ],
+)
+def test_counts_are_never_displaced(beside):
+    """Whatever stands beside them: what is billed is what is told."""
+    assert write_usage(Usage(10, 5, 4, 2), beside) == write_usage(Usage(10, 5, 4, 2))

@@ -124,7 +124,7 @@ def test_a_later_id_changes_nothing():
     """All events of a stream belong to one reply, whatever a careless server sends."""
     events = stream(chunk(Delta(text="Hi")), Chunk("other", 9, "z", (Delta(finish="stop"),)))
     ids = {event["response"]["id"] for event in events if "response" in event}
-    assert ids == {"resp_1"}
+    assert ids == {"resp_sidecar_1"}
 
 
 def test_the_end_is_remembered():

@@ -24,7 +24,7 @@ def test_endpoint():
 
 def test_new_ids():
     """An answer that is given again is named after its request, and looks like OpenAI's."""
-    assert FORMAT.new_id("req_77") == "resp_77"
+    assert FORMAT.new_id("req_77") == "resp_sidecar_77"
 
 
 def test_a_reply_given_again():
@@ -32,8 +32,8 @@ def test_a_reply_given_again():
     tail = FORMAT.tail(HI, ASKED)
     first = orjson.loads(FORMAT.head("chatcmpl-1", 5) + tail)
     again = orjson.loads(FORMAT.head(FORMAT.new_id("req_77"), 9) + tail)
-    assert (again["id"], again["created_at"]) == ("resp_77", 9)
-    assert {**again, "id": "resp_1", "created_at": 5} == first
+    assert (again["id"], again["created_at"]) == ("resp_sidecar_77", 9)
+    assert {**again, "id": "resp_sidecar_1", "created_at": 5} == first
 
 
 def test_a_stream_given_again():
@@ -43,7 +43,7 @@ def test_a_stream_given_again():
     data = b"".join(map(writer.chunk, replay(renewed))) + writer.end(None, {})
     events = [orjson.loads(event.data) for event in SseDecoder().feed(data)]
     replies = [event["response"] for event in events if "response" in event]
-    assert {(reply["id"], reply["created_at"]) for reply in replies} == {("resp_77", 9)}
+    assert {(reply["id"], reply["created_at"]) for reply in replies} == {("resp_sidecar_77", 9)}
 
 
 def test_streams_share_nothing():

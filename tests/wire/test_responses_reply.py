@@ -30,7 +30,7 @@ def test_head_and_tail_are_one_object():
     """Id and time stand before all else, so that the rest can be kept."""
     found = reply()
     assert list(found)[:3] == ["id", "object", "created_at"]
-    assert (found["id"], found["object"], found["created_at"]) == ("resp_1", "response", 5)
+    assert (found["id"], found["object"], found["created_at"]) == ("resp_sidecar_1", "response", 5)
     assert found["output"][0]["content"][0]["text"] == "Hi"
 
 
@@ -39,6 +39,7 @@ def test_head_and_tail_are_one_object():
     [
         ("chatcmpl-1", "1"),
         ("resp_1", "1"),
+        ("resp_sidecar_1", "1"),
         ("msg_1", "1"),
         ("1", "1"),
         ("", "0"),
@@ -48,7 +49,7 @@ def test_head_and_tail_are_one_object():
 def test_ids(answer_id, found):
     """Whatever vendor's id an answer has, a reply's is of this format, and never empty."""
     assert stem(answer_id) == found
-    assert orjson.loads(response_head(answer_id, 5)[:-1] + b"}")["id"] == f"resp_{found}"
+    assert orjson.loads(response_head(answer_id, 5)[:-1] + b"}")["id"] == f"resp_sidecar_{found}"
 
 
 def test_ids_are_the_same_each_time():
@@ -123,14 +124,14 @@ def test_service_tier():
     assert (found["service_tier"], found["status"], found["id"]) == (
         "default",
         "completed",
-        "resp_1",
+        "resp_sidecar_1",
     )
     assert reply(extra={"service_tier": 5})["service_tier"] is None
 
 
 def test_never_claims_to_keep():
-    """No reply says that it can be asked for again, though a client asked for it."""
-    asked = parse_responses_request(b'{"model": "m", "input": "x", "store": true}')
+    """No reply says that it can be asked for again; one that was to be stored is native."""
+    asked = parse_responses_request(b'{"model": "m", "input": "x"}')
     assert reply(request=asked)["store"] is False
 
 

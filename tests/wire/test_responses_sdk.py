@@ -71,7 +71,7 @@ def test_a_whole_answer(server, client):
     server.say(TEXT)
     response = ask(client)
     assert response.output_text == TEXT.choices[0].text
-    assert (response.id, response.created_at) == ("resp_abc", 1_700_000_000)
+    assert (response.id, response.created_at) == ("resp_sidecar_abc", 1_700_000_000)
     assert (response.status, response.model) == ("completed", "gpt-4o-2024")
     usage = response.usage
     assert (usage.input_tokens, usage.output_tokens, usage.total_tokens) == (20, 7, 27)
@@ -191,5 +191,5 @@ def test_echo(server, client):
 def test_refused_requests(server, client):
     """What is refused is an error of the SDK's, with the name of the field."""
     with pytest.raises(openai.BadRequestError) as caught:
-        client.responses.create(model="m", input="x", previous_response_id="resp_1")
+        client.responses.create(model="m", input="x", previous_response_id="resp_sidecar_1")
     assert (caught.value.param, caught.value.code) == ("previous_response_id", "invalid_request")

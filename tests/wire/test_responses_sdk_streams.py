@@ -112,7 +112,7 @@ def test_late_id(server, client):
     empty = Chunk("", 0, "", (), None, {"prompt_filter_results": []})
     server.say(TEXT, [empty, *replay(TEXT)])
     events = streamed(client)
-    assert {events[0].response.id, events[-1].response.id} == {"resp_abc"}
+    assert {events[0].response.id, events[-1].response.id} == {"resp_sidecar_abc"}
     assert events[0].response.model == "gpt-4o-2024"
 
 

@@ -98,7 +98,7 @@ class Answering:
         tokens = sum(len(answer.tokens) for answer in made)
         self._ledger.bill(row, completion=tokens)
         await _pause(self._latency_s + tokens * self._token_s)
-        body = turn.dialect.whole(_head(row), made, row.prompt_tokens, turn.fault)
+        body = turn.dialect.whole(asked, _head(row), made, row.prompt_tokens, turn.fault)
         return await self._send(turn, body)
 
     async def _send(self, turn: _Turn, body: bytes) -> web.StreamResponse:

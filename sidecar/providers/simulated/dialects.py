@@ -53,7 +53,9 @@ class Dialect(Protocol):
         """The request, or RefusedError."""
         ...
 
-    def whole(self, head: Head, made: Sequence[Answer], prompt_tokens: int, fault: Fault) -> bytes:
+    def whole(
+        self, asked: Asked, head: Head, made: Sequence[Answer], prompt_tokens: int, fault: Fault
+    ) -> bytes:
         """A whole reply."""
         ...
 
@@ -65,10 +67,6 @@ class Dialect(Protocol):
 
     def error(self, status: int, fault: Fault) -> bytes:
         """The body of a scripted failure."""
-        ...
-
-    def refusal(self, status: int, message: str) -> bytes:
-        """The body of a refusal that nobody scripted."""
         ...
 
     def error_event(self, fault: Fault) -> bytes:
@@ -86,7 +84,9 @@ class ChatDialect:
         """A model and a list of messages, at least."""
         return _chat(read_asked(posted.body))
 
-    def whole(self, head: Head, made: Sequence[Answer], prompt_tokens: int, fault: Fault) -> bytes:
+    def whole(
+        self, asked: Asked, head: Head, made: Sequence[Answer], prompt_tokens: int, fault: Fault
+    ) -> bytes:
         """A `chat.completion`."""
         return shape.whole_body(head, made, prompt_tokens, fault)
 
@@ -102,9 +102,11 @@ class ChatDialect:
         code = default if fault.code is UNSET else fault.code
         return shape.error_body(fault.message, fault.error_type or "simulated_error", code)
 
-    def refusal(self, status: int, message: str) -> bytes:
+    def refusal(
+        self, status: int, message: str, code: str | None = None, param: str | None = None
+    ) -> bytes:
         """OpenAI's error object."""
-        return shape.error_body(message, "invalid_request_error", None)
+        return shape.error_body(message, "invalid_request_error", code, param)
 
     def error_event(self, fault: Fault) -> bytes:
         """An error where a chunk was expected."""
@@ -154,7 +156,9 @@ class MessagesDialect:
         request = read_messages_request(raw, counts=self.endpoint == "count_tokens")
         return Asked(raw["model"], raw["messages"], request, raw.get("stream") is True)
 
-    def whole(self, head: Head, made: Sequence[Answer], prompt_tokens: int, fault: Fault) -> bytes:
+    def whole(
+        self, asked: Asked, head: Head, made: Sequence[Answer], prompt_tokens: int, fault: Fault
+    ) -> bytes:
         """A `message`."""
         return messages_shape.whole_body(head, made[0], prompt_tokens, fault)
 

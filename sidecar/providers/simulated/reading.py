@@ -12,11 +12,23 @@ import orjson
 
 
 class RefusedError(Exception):
-    """A request that is answered with this status and this sentence."""
+    """A request that is answered with this status and this sentence.
 
-    def __init__(self, message: str, status: int = 400) -> None:
+    OpenAI's words name the code and the field as well, where there are such.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        status: int = 400,
+        *,
+        code: str | None = None,
+        param: str | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
+        self.code = code
+        self.param = param
 
 
 def read_json(body: bytes) -> Any:

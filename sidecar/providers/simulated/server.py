@@ -28,6 +28,7 @@ from sidecar.providers.simulated.dialects import (
 from sidecar.providers.simulated.engine import count_prompt_tokens, count_tokens
 from sidecar.providers.simulated.ledger import Ledger, Row
 from sidecar.providers.simulated.reading import RefusedError, read_json
+from sidecar.providers.simulated.responses_dialect import ResponsesDialect
 from sidecar.providers.simulated.script import Fault, Script, ScriptError
 
 MODELS = ("gpt-4o", "gpt-4o-mini", "claude-sonnet-4-5", "text-embedding-3-small")
@@ -92,6 +93,7 @@ class SimulatedServer:
         post = application.router.add_post
         for path, dialect in (
             ("/v1/chat/completions", _CHAT),
+            ("/v1/responses", ResponsesDialect()),
             ("/v1/messages", _MESSAGES),
             ("/openai/deployments/{deployment}/chat/completions", _AZURE),
         ):
@@ -152,19 +154,21 @@ async def _refusals(request: web.Request, handler: Handler) -> web.StreamRespons
     try:
         return await handler(request)
     except RefusedError as error:
-        return _refusal(request, error.status, str(error))
+        return _refusal(request, error)
     except orjson.JSONEncodeError:
         # What can be read may be nested too deeply to be written into the ledger.
-        return _refusal(request, 400, "the body is nested too deeply")
+        return _refusal(request, RefusedError("the body is nested too deeply"))
     except web.HTTPException as error:
         message = f"{request.method} {request.path}: {error.reason}"
-        return _refusal(request, error.status, message)
+        return _refusal(request, RefusedError(message, error.status))
 
 
-def _refusal(request: web.Request, status: int, message: str) -> web.Response:
-    speaks_anthropic = request.path.startswith("/v1/messages")
-    body = (_MESSAGES if speaks_anthropic else _CHAT).refusal(status, message)
-    return web.Response(status=status, body=body, content_type=JSON)
+def _refusal(request: web.Request, error: RefusedError) -> web.Response:
+    if request.path.startswith("/v1/messages"):
+        body = _MESSAGES.refusal(error.status, str(error))
+    else:
+        body = _CHAT.refusal(error.status, str(error), error.code, error.param)
+    return web.Response(status=error.status, body=body, content_type=JSON)
 
 
 async def _posted(http: web.Request) -> Posted:

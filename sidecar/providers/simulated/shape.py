@@ -26,9 +26,9 @@ Event = tuple[bytes, int]
 _MOST_DIMENSIONS = 8192
 
 
-def error_body(message: str, kind: str, code: str | None) -> bytes:
+def error_body(message: str, kind: str, code: str | None, param: str | None = None) -> bytes:
     """Return an error reply."""
-    error = {"message": message, "type": kind, "param": None, "code": code}
+    error = {"message": message, "type": kind, "param": param, "code": code}
     return orjson.dumps({"error": error})
 
 
