@@ -1,15 +1,18 @@
 """The configured providers as they are asked: one object a name.
 
 A new config makes objects for what is new or changed and leaves the rest alone, with its
-connections. Whoever holds an old object goes on with it, so a name that config has no
-longer stays here: a call in flight may still fall back on it. A simulated provider
-that was replaced keeps its port until the process ends.
+connections. A route table is bound to the objects of its config, so that a call ends with
+those that it began with. When no route is bound to an object any more, its simulated server
+gives its port back; connections that nobody uses are closed after a minute.
 """
 
 from __future__ import annotations
 
+import asyncio
+import weakref
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import TypeAlias
 
@@ -26,49 +29,82 @@ from sidecar.providers.embeddings import AzureEmbeddings, OpenAIEmbeddings, Simu
 from sidecar.providers.keys import KeyFile
 from sidecar.providers.simulated.server import SimulatedServer
 from sidecar.providers.transport import Transport
+from sidecar.route.table import RouteTable
+from sidecar.tasks import Tasks
 
 Client: TypeAlias = OpenAIEmbeddings | AnthropicProvider | AzureEmbeddings | SimulatedProvider
 Keyed: TypeAlias = OpenAIConfig | AnthropicConfig | AzureConfig
 
 
+class Bound(dict[str, Client]):
+    """Who is asked on the routes of one config, by name; never changed. Can be watched."""
+
+    __slots__ = ("__weakref__",)
+
+
 class Providers:
-    """Use on one event loop; `close` ends connections and simulated servers."""
+    """Use on one event loop; `close` ends connections and simulated servers.
+
+    `clients` has the newest of each name, and those whose name config has no longer while a
+    route is bound to them.
+    """
 
     def __init__(self, clock: Clock) -> None:
-        self.clients: dict[str, Client] = {}
+        self.clients: weakref.WeakValueDictionary[str, Client] = weakref.WeakValueDictionary()
+        self._present = Bound()
+        self._bound: weakref.WeakValueDictionary[int, Bound] = weakref.WeakValueDictionary()
+        self._made: dict[str, Client] = {}
+        self._editions: dict[str, int] = {}
+        self._edition = count(1)
         self._configs: dict[str, Config] = {}
         self._clock = clock
         self._outside, self._inside = Transport(), Transport(use_environment=False)
-        self._resources = AsyncExitStack()
+        self._servers: dict[SimulatedServer, Client] = {}
+        self._tasks = Tasks()
 
     async def prepare(self, configs: Mapping[str, Config]) -> dict[str, Client]:
         """What is new or changed, ready to be asked; nothing is adopted yet.
 
         `ConfigError` names the provider that can't be.
         """
-        made = {}
+        self._made = {}
         for name, config in configs.items():
             if self._configs.get(name) != config:
                 try:
-                    made[name] = await self._made(name, config)
+                    self._made[name] = await self._new(name, config)
                 except ConfigError as error:
+                    self._made = {}
+                    self._end_unused()
                     raise ConfigError(f"providers.{name}: {error.message}") from error
-        return made
+        return self._made
 
     def adopt(self, configs: Mapping[str, Config], made: Mapping[str, Client]) -> None:
         """Take what was prepared for these configs."""
         self._configs = dict(configs)
+        edition = next(self._edition)
+        editions = {**self._editions, **dict.fromkeys(made, edition)}
+        present = {**self._present, **made}
+        self._editions = {name: editions[name] for name in configs}
+        self._present = self._bound[edition] = Bound((name, present[name]) for name in configs)
+        self._made = {}
         self.clients.update(made)
+        self._watch(self._present)
+
+    def bound(self, table: RouteTable) -> RouteTable:
+        """The table, whose calls are made by the clients that were adopted last."""
+        return table.bound(self._present, self._editions)
 
     async def close(self) -> None:
         """End every connection and every simulated server."""
-        await self._resources.aclose()
+        for server in tuple(self._servers):
+            await self._end(server)
+        await self._tasks.close()
         await self._inside.close()
         await self._outside.close()
 
-    async def _made(self, name: str, config: Config) -> Client:
+    async def _new(self, name: str, config: Config) -> Client:
         if isinstance(config, SimulatedConfig):
-            return SimulatedProvider(name, await self._simulate(config), self._inside)
+            return await self._simulated(name, config)
         key, asked = self._key(config), is_asked_with_client_key(config)
         match config:
             case OpenAIConfig():
@@ -92,12 +128,38 @@ class Providers:
             return None
         return config.api_key.get_secret_value()
 
-    async def _simulate(self, config: SimulatedConfig) -> str:
-        """Start the simulated provider on a port of its own; its URL without /v1."""
+    async def _simulated(self, name: str, config: SimulatedConfig) -> SimulatedProvider:
+        """A simulated provider on a port of its own, which it keeps while it can be asked."""
         server = SimulatedServer(latency_ms=config.latency_ms, tokens_per_s=config.tokens_per_s)
-        await server.start()
-        self._resources.push_async_callback(server.close)
-        return server.base_url.removesuffix("/v1")
+        try:
+            await server.start()
+        except (OSError, IndexError):  # a socket that can't be made is passed over by asyncio
+            raise ConfigError("no port for the simulated provider") from None
+        client = SimulatedProvider(name, server.base_url.removesuffix("/v1"), self._inside)
+        self._servers[server] = client
+        return client
+
+    def _watch(self, bound: Bound) -> None:
+        """Look for servers that nobody can ask when no route is bound to these any more."""
+        loop = asyncio.get_running_loop()
+
+        def gone() -> None:
+            with suppress(RuntimeError):  # the loop is closed, and with it all servers
+                loop.call_soon_threadsafe(self._end_unused)
+
+        # What is collected is told of on any thread, and at the process's end is nobody's.
+        weakref.finalize(bound, gone).atexit = False
+
+    def _end_unused(self) -> None:
+        bound = [client for each in self._bound.values() for client in each.values()]
+        used = {id(client) for client in (*bound, *self._made.values())}
+        for server, client in self._servers.items():
+            if id(client) not in used:
+                self._tasks.start(self._end(server), name="simulated-end")
+
+    async def _end(self, server: SimulatedServer) -> None:
+        if self._servers.pop(server, None):
+            await server.close()
 
 
 def is_asked_with_client_key(config: Config) -> bool:

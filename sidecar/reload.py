@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import TypeAlias
 
 from sidecar.clock import Clock
-from sidecar.config import Config, load
+from sidecar.config import Config
 from sidecar.config.restart import changed, kept, needs_restart
 from sidecar.config.tree import EMBEDDED, find
 from sidecar.domain import Json
 from sidecar.errors import ConfigError, InvalidRequestError
+from sidecar.key_checks import load_with_keys
 
 LOOK_EVERY_S = 1.0
 Stamp: TypeAlias = tuple[str, int, int, int]
@@ -59,9 +60,12 @@ class ConfigSource:
         file = find(self.path, self.environ)
         return str(file) if file else EMBEDDED
 
-    def load(self) -> Config:
-        """The config as it stands there now; `ConfigError` with all that is wrong."""
-        return load(self.path, self.environ)
+    def load(self, running: Config | None = None) -> Config:
+        """The config as it stands there now; `ConfigError` with all that is wrong.
+
+        Keys of providers are looked at too, but for those that the `running` config has.
+        """
+        return load_with_keys(self.path, self.environ, running)
 
     def stamp(self) -> Stamp | None:
         """What the file looks like; None where there is none."""
@@ -110,7 +114,7 @@ class Reloader:
                 raise ConfigRefusedError("this config was given by the program that runs it")
             self._stamp = self._source.stamp()  # before it is read, so that no change is missed
             try:
-                done = await self._put_in_force(await asyncio.to_thread(self._source.load))
+                done = await self._put_in_force(await self._read(self._source))
             except ConfigError as error:
                 self._refused(error.message, why)
                 problems = error.message.splitlines()
@@ -137,6 +141,9 @@ class Reloader:
             if now is not None and now == before and now != self._stamp:
                 await self.reload_or_log("the file changed")
             before = now
+
+    async def _read(self, source: ConfigSource) -> Config:
+        return await asyncio.to_thread(source.load, self.config)
 
     async def _put_in_force(self, wanted: Config) -> Reloaded:
         new = kept(self.config, wanted)

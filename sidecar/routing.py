@@ -53,9 +53,13 @@ class LiveRoutes:
         take(self.table)
 
     def configure(self, configured: RouteTable) -> None:
-        """Another config: what is toggled goes on holding where that still offers it."""
-        self._configured = configured
-        self._toggles.offer(offered(configured))
+        """Another config: what is toggled goes on holding where that still offers it, and
+        where its own choice is the one it was.
+        """
+        before, self._configured = self._configured, configured
+        known = set(before.names)
+        decided = [n for n in configured.names if n in known and _differ(n, before, configured)]
+        self._toggles.offer(offered(configured), decided)
         self._publish()
 
     async def toggle(self, name: str, variant: str | None) -> Mapping[str, Json]:
@@ -104,6 +108,10 @@ class LiveRoutes:
         self.table = self._made()
         for take in self._followers:
             take(self.table)
+
+
+def _differ(name: str, before: RouteTable, after: RouteTable) -> bool:
+    return before.active(name) != after.active(name)
 
 
 def offered(table: RouteTable) -> Mapping[str, Mapping[str, Route]]:

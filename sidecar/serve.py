@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
 import socket
 import sys
@@ -26,6 +25,7 @@ from sidecar.config import Config
 from sidecar.config.address import url_of
 from sidecar.errors import ConfigError
 from sidecar.events import Event, Observer
+from sidecar.hangup import HangUp
 from sidecar.observe import log
 from sidecar.observe.request_log import RequestLog
 from sidecar.reload import ConfigSource
@@ -37,10 +37,11 @@ POLL_S = 0.05
 INTERRUPT_GRACE_S = 5.0
 
 
-def run(config: Config, source: ConfigSource | None = None) -> int:
+def run(config: Config, source: ConfigSource | None = None, hang_up: HangUp | None = None) -> int:
     """Serve until a signal ends it; the exit status. `ConfigError` where it can't start."""
+    hang_up = hang_up or HangUp()
     log.set_up(config.log.format, config.log.level)
-    _run_loop(_serve(config, source))
+    _run_loop(_serve(config, source, hang_up))
     return 0
 
 
@@ -53,7 +54,7 @@ def _run_loop(main: Coroutine[Any, Any, None]) -> None:
         uvloop.run(main)
 
 
-async def _serve(config: Config, source: ConfigSource | None) -> None:
+async def _serve(config: Config, source: ConfigSource | None, hang_up: HangUp) -> None:
     async with AsyncExitStack() as stack:
         data = bind(config.listen.host, config.listen.port, "listen.port")
         stack.callback(data.close)
@@ -70,7 +71,7 @@ async def _serve(config: Config, source: ConfigSource | None) -> None:
         await _listen(stack, sidecar.admin_app, admin)
         await sidecar.start()
         await _listen(stack, sidecar.data_app, data, config.listen.unix_socket)
-        signals = _signals(sidecar)  # before anyone is told that it is ready for them
+        signals = _signals(sidecar, hang_up)  # before anyone is told that it is ready for them
         print(block(config, sidecar.operations.status(), *addresses), flush=True)
         await _until_the_end(sidecar, signals)
 
@@ -149,12 +150,12 @@ def bind_unix(path: Path) -> socket.socket:
     return bound
 
 
-def _signals(sidecar: Sidecar) -> asyncio.Queue[int]:
+def _signals(sidecar: Sidecar, hang_up: HangUp) -> asyncio.Queue[int]:
     """The signals that end it, as they come; SIGHUP is dealt with at once."""
     loop, signals = asyncio.get_running_loop(), asyncio.Queue[int]()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, signals.put_nowait, number)
-    loop.add_signal_handler(signal.SIGHUP, _hang_up(sidecar, signals))
+    hang_up.follow(loop, _hung_up(sidecar, hang_up, signals))
     return signals
 
 
@@ -165,12 +166,11 @@ async def _until_the_end(sidecar: Sidecar, signals: asyncio.Queue[int]) -> None:
     await asyncio.wait([again, graceful], return_when=asyncio.FIRST_COMPLETED)
 
 
-def _hang_up(sidecar: Sidecar, signals: asyncio.Queue[int]) -> Callable[[], None]:
+def _hung_up(sidecar: Sidecar, hang_up: HangUp, signals: asyncio.Queue[int]) -> Callable[[], None]:
     """What SIGHUP does: a new config, or an end where the terminal that it ran in is closed."""
-    in_terminal = os.isatty(0)
 
     def heard() -> None:
-        if in_terminal and not os.isatty(0):
+        if hang_up.means_the_end:
             signals.put_nowait(signal.SIGINT)
         else:
             sidecar.tasks.start(sidecar.reloader.reload_or_log("SIGHUP"), name="reload")

@@ -11,8 +11,9 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from threading import Lock
 from typing import TypeAlias
 
 from sidecar.errors import InvalidRequestError, ModelNotFoundError
@@ -29,6 +30,8 @@ class ToggleFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        # Two writers would take each other's new file for their own.
+        self._one_at_a_time = Lock()
 
     def load(self) -> Choices:
         """What was saved. A file that is damaged is set aside, and nothing is chosen."""
@@ -47,8 +50,9 @@ class ToggleFile:
         """Write them. False where the disk refuses, which is logged."""
         fresh = self._path.with_name(f"{self._path.name}.new")
         try:
-            _write(fresh, json.dumps(choices).encode())
-            fresh.replace(self._path)
+            with self._one_at_a_time:
+                _write(fresh, json.dumps(choices).encode())
+                fresh.replace(self._path)
         except OSError as error:
             told = "%s can't be written (%s): the toggle holds until the end of this process"
             _log.warning(told, self._path, error.strerror)
@@ -97,13 +101,18 @@ class Toggles:
         """Keep what is chosen on disk. False where the disk refuses."""
         return self._file.save(dict(self._choices))
 
-    def offer(self, offered: Mapping[str, Mapping[str, object]]) -> None:
-        """Another config: choices that it doesn't offer are dropped."""
+    def offer(
+        self, offered: Mapping[str, Mapping[str, object]], decided: Iterable[str] = ()
+    ) -> None:
+        """Another config: choices that it doesn't offer are dropped, and those for models of
+        which it has `decided` anew who answers: the latest word holds, whoever says it.
+        """
         self._offered = offered
-        gone = [name for name, v in self._choices.items() if v not in offered.get(name, ())]
-        for name in gone:
+        gone = {n: "has it not" for n, v in self._choices.items() if v not in offered.get(n, ())}
+        gone |= {n: "says who answers" for n in decided if n in self._choices and n not in gone}
+        for name, why in gone.items():
             variant = self._choices.pop(name)
-            _log.warning("%s is not toggled to %s any more: config has it not", name, variant)
+            _log.warning("%s is not toggled to %s any more: config %s", name, variant, why)
         if gone:
             self._file.save(self._choices)
 

@@ -151,3 +151,38 @@ async def test_a_file_that_did_not_change_is_not_read_again(file, taker, clock):
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(reloader.watch(), 2.5 * LOOK_EVERY_S)
     assert taker.taken == []
+
+
+async def test_what_was_read_already_is_not_read_again_and_a_lost_file_is_no_change(
+    file, taker, clock
+):
+    """An operator reloaded at once, then took the file away: the watch has nothing to do."""
+    source = ConfigSource(str(file), ENVIRON).pinned()
+    reloader = Reloader(source.load(), source, taker.take, clock)
+    file.write_text("tags: {required: [user]}")
+    await reloader.reload("test")
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(reloader.watch(), 2.5 * LOOK_EVERY_S)
+    assert len(taker.taken) == 1
+    file.unlink()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(reloader.watch(), 2.5 * LOOK_EVERY_S)
+    assert (len(taker.taken), reloader.state()["error"]) == (1, None)
+
+
+async def test_a_key_file_that_is_being_written_stands_in_the_way_of_no_other_change(
+    file, taker, clock, tmp_path
+):
+    """The provider that runs has its key."""
+    key = tmp_path / "key"
+    key.write_text("sk-1")
+    text = (
+        "models: {m: {targets: [{provider: p, model: m}]}}\n"
+        f"providers: {{p: {{kind: openai, api_key_file: {key}}}}}\n"
+    )
+    file.write_text(text)
+    source = ConfigSource(str(file), ENVIRON)
+    reloader = Reloader(source.load(), source, taker.take, clock)
+    key.write_text("")
+    file.write_text(f"{text}tags: {{required: [user]}}\n")
+    assert (await reloader.reload("test")).changed == ("tags",)

@@ -82,6 +82,27 @@ async def test_config_s_own_choice_holds_where_nobody_toggled(live):
     assert (told["active"], told["configured"], told["overridden"]) == ("targets", "cheap", True)
 
 
+async def test_the_latest_word_holds_whoever_says_it(path, live, caplog):
+    """A config that says anew who answers ends an older toggle; one that says the same doesn't."""
+    await live.toggle("a", "targets")
+    live.configure(table(a="cheap"))
+    assert (live.table.active("a"), live.toggled) == ("cheap", {})
+    assert "a is not toggled to targets any more: config says who answers" in caplog.text
+    await live.toggle("a", "targets")
+    live.configure(table(a="cheap"))
+    assert (live.table.active("a"), live.toggled) == ("targets", {"a": "targets"})
+    assert made(path, table(a="cheap")).table.active("a") == "targets"
+
+
+async def test_a_model_that_is_new_has_decided_nothing(path):
+    """There was no toggle of it to end, and another model's stays."""
+    small = RouteTable({"b": {"targets": Route("b", (BIG,))}})
+    live = made(path, small)
+    await live.toggle("b", "targets")
+    live.configure(table(a="cheap"))
+    assert live.toggled == {"b": "targets"}
+
+
 async def test_what_is_refused_publishes_nothing(live):
     """Nobody is given a table for a slip of the hand."""
     seen = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -94,3 +95,29 @@ def test_a_link_in_the_place_of_the_file_is_not_followed(toggles, path, tmp_path
     toggles.choose("a", "cheap")
     assert toggles.save()
     assert (other.read_text(), again(path)) == ("mine", {"a": "cheap"})
+
+
+def test_two_writers_do_not_spoil_each_other_s_file(path):
+    """An operator toggles while a reload drops a choice: each saves whole, neither fails."""
+    file = ToggleFile(path)
+    with ThreadPoolExecutor(4) as crowd:
+        saved = list(crowd.map(lambda n: file.save({"a": f"v{n}"}), range(200)))
+    assert all(saved)
+    assert list(file.load()) == ["a"]
+
+
+@pytest.mark.parametrize(
+    "content", [b'{"a": 1}', b"[]", b'{"a": "cheap"}' + b" " * (1 << 20)], ids=["1", "[]", "large"]
+)
+def test_a_file_that_holds_no_choices_is_set_aside(path, content):
+    """Nothing of it is believed."""
+    path.write_bytes(content)
+    assert again(path) == {}
+    assert path.with_name("toggles.json.damaged").read_bytes() == content
+
+
+def test_what_config_does_not_offer_is_dropped_at_birth(path):
+    """And from the file."""
+    path.write_text(json.dumps({"a": "gone", "b": "cheap"}))
+    assert again(path) == {"b": "cheap"}
+    assert json.loads(path.read_text()) == {"b": "cheap"}

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from sidecar import __version__
-from sidecar.cli import cache_purge, cache_stats, check, healthcheck, models_list, serve
+from sidecar.cli import cache_purge, cache_stats, check, healthcheck, models_list, routes, serve
 from sidecar.cli.options import Parser, group
 from sidecar.errors import ConfigError, SidecarError
 
@@ -51,6 +51,7 @@ def parser() -> Parser:
     in_cache = group(commands, "cache", "look at the cache, forget entries", "sidecar cache stats")
     cache_stats.register(in_cache)
     cache_purge.register(in_cache)
+    routes.register(commands)
     models_list.register(group(commands, "models", "embedding models", "sidecar models list"))
     return whole
 

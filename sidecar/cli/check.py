@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 
-from sidecar.cli.options import Commands, add_json, command, config_of
+from sidecar.cli.options import Commands, add_json, command
 from sidecar.cli.output import print_json
 
 
@@ -22,8 +23,10 @@ def register(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the config as YAML, then as comments who answers and what is not in force."""
-    config = config_of(arguments)
     from sidecar.config.defaults import provider_line  # noqa: PLC0415
+    from sidecar.key_checks import load_with_keys  # noqa: PLC0415 (pydantic and the providers)
+
+    config = load_with_keys(arguments.config, os.environ)
 
     if arguments.json:
         print_json(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 
-from sidecar.cli.options import Commands, command, config_of
+from sidecar.cli.options import Commands, command
+from sidecar.hangup import HangUp
 
 
 def register(commands: Commands) -> None:
@@ -21,10 +22,11 @@ def register(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve; a bad config is told before anything heavy is loaded."""
+    hang_up = HangUp()  # first thing: unheard, the signal ends a process that only starts
     from sidecar.reload import ConfigSource  # noqa: PLC0415 (pydantic, as the config wants)
 
     source = ConfigSource(arguments.config, dict(os.environ)).pinned()
-    config = config_of(arguments)
+    config = source.load()
     from sidecar.serve import run as serve  # noqa: PLC0415 (aiohttp, numpy, the models)
 
-    return serve(config, source)
+    return serve(config, source, hang_up)

@@ -71,6 +71,8 @@ def _keys(config: Config) -> Iterator[Problem]:
 
 def _model(config: Config, name: str, model: Model) -> Iterator[Problem]:
     at: Path = ("models", name)
+    if name == "*":
+        yield Problem(at, "this name means every model where a variant is chosen")
     if model.active != "targets" and model.active not in model.variants:
         told = did_you_mean(model.active, ["targets", *model.variants])
         yield Problem((*at, "active"), f"neither targets nor one of the variants{told}")

@@ -1,8 +1,8 @@
 """Providers that make embeddings beside answers: OpenAI's, compatible servers', Azure's.
 
-They ask once, for the items they are given and no others. As with chat, the head is built
-from nothing, our key is in no error, and a reply that doesn't hold one vector for each
-item is no answer.
+They ask once, for the items they are given and no others. What else holds of them as
+providers of chats (the head, the key, what a bad reply means) is theirs here too; a reply
+that doesn't hold one vector for each item is no answer.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from sidecar.domain import ChatRequest, Timeouts
 from sidecar.providers.anthropic import AnthropicProvider
 from sidecar.providers.azure import AzureProvider
 from sidecar.providers.credentials import ApiKey, Credentials
-from sidecar.providers.judge import MOST_ERROR_BYTES, Asked, judge_reply
 from sidecar.providers.openai import OpenAIProvider
+from sidecar.providers.responses import RaiseFor
 from sidecar.providers.transport import HttpRequest, Route, Transport
 from sidecar.wire.embeddings import (
     Embedded,
@@ -25,6 +25,34 @@ from sidecar.wire.embeddings import (
     build_embedding_request,
     parse_embedding_reply,
 )
+
+
+class EmbeddingsApi:
+    """The embeddings of one server, beside its other endpoints."""
+
+    def __init__(
+        self, route: Route, credentials: Credentials, transport: Transport, raise_for: RaiseFor
+    ) -> None:
+        self._route = route
+        self._credentials = credentials
+        self._transport = transport
+        self._raise_for = raise_for
+
+    async def embed(
+        self,
+        request: EmbeddingRequest,
+        model: str,
+        items: Sequence[Item],
+        timeouts: Timeouts,
+        *,
+        client_key: str,
+    ) -> Embedded:
+        """The vectors of `items`, in their order; the request's own items are not looked at."""
+        head, key = self._credentials.head(client_key)
+        asked = HttpRequest(self._route, head, build_embedding_request(request, model, items))
+        async with self._transport.send(asked, timeouts) as response:
+            await self._raise_for(response, key)
+            return parse_embedding_reply(await response.read(), len(items))
 
 
 class OpenAIEmbeddings(OpenAIProvider):
@@ -40,7 +68,8 @@ class OpenAIEmbeddings(OpenAIProvider):
         from_client: bool = False,
     ) -> None:
         super().__init__(name, base_url, api_key, transport, from_client=from_client)
-        self._embeddings_route = transport.route(f"{base_url.rstrip('/')}/embeddings")
+        route = transport.route(f"{base_url.rstrip('/')}/embeddings")
+        self._embeddings = EmbeddingsApi(route, self._credentials, transport, self._raise_for)
 
     async def embed(
         self,
@@ -51,10 +80,8 @@ class OpenAIEmbeddings(OpenAIProvider):
         *,
         client_key: str = "",
     ) -> Embedded:
-        """The vectors of `items`, in their order; the request's own items are not looked at."""
-        errand = _Errand(self.name, self._embeddings_route, self._credentials, self._transport)
-        body = build_embedding_request(request, model, items)
-        return parse_embedding_reply(await errand.run(body, timeouts, client_key), len(items))
+        """The vectors of `items`."""
+        return await self._embeddings.embed(request, model, items, timeouts, client_key=client_key)
 
 
 class SimulatedProvider(OpenAIEmbeddings):
@@ -83,12 +110,11 @@ class AzureEmbeddings(AzureProvider):
         *,
         client_key: str = "",
     ) -> Embedded:
-        """The vectors of `items`, in their order; the request's own items are not looked at."""
-        errand = _Errand(
-            self.name, self._embeddings_route(model), self._credentials, self._transport
-        )
-        body = build_embedding_request(request, model, items)
-        return parse_embedding_reply(await errand.run(body, timeouts, client_key), len(items))
+        """The vectors of `items`."""
+        raise_for = self._deployment(model)._raise_for  # it judges replies as for chats
+        route = self._embeddings_route(model)
+        asked = EmbeddingsApi(route, self._credentials, self._transport, raise_for)
+        return await asked.embed(request, model, items, timeouts, client_key=client_key)
 
     def _embeddings_route(self, model: str) -> Route:
         deployment = quote(model, safe="")
@@ -96,25 +122,3 @@ class AzureEmbeddings(AzureProvider):
             f"{self._base_url}/openai/deployments/{deployment}/embeddings"
         )
         return replace(route, url=route.url.with_query({"api-version": self._api_version}))
-
-
-class _Errand:
-    """One POST whose answer is a whole body."""
-
-    def __init__(
-        self, name: str, route: Route, credentials: Credentials, transport: Transport
-    ) -> None:
-        self._name = name
-        self._route = route
-        self._credentials = credentials
-        self._transport = transport
-
-    async def run(self, body: bytes, timeouts: Timeouts, client_key: str) -> bytes:
-        """The body of the reply; any other than 200 is an `UpstreamError`."""
-        head, key = self._credentials.head(client_key)
-        async with self._transport.send(HttpRequest(self._route, head, body), timeouts) as response:
-            if 200 <= response.status < 300:
-                return await response.read()
-            told = await response.read_at_most(MOST_ERROR_BYTES)
-            asked = Asked(self._name, secret=key, clients_key=self._credentials.from_client)
-            raise judge_reply(asked, response.status, response.headers, told)

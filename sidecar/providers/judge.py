@@ -2,7 +2,8 @@
 
 Each becomes one error with one word as its reason, by which retries and fallbacks are
 planned: `rate_limited`, `insufficient_quota`, `overloaded`, `context_window`,
-`content_filter`, `auth`, else `status_` and the number.
+`content_filter`, `auth`, else `status_` and the number. A quota that is the caller's own
+is `client_quota`: it says nothing of what the provider would answer to others.
 
 Only what the caller did wrong is shown to the caller: a provider's complaint about our
 key quotes parts of it, its complaint about our bill is the operator's to hear, and its
@@ -62,9 +63,9 @@ def judge_reply(
     if status in _KEY_STATUSES:
         return _refused_key(asked, status)
     said = _said(body)
-    reason = _reason(status, said)
+    reason = _whose(asked, _reason(status, said))
     message = f"{asked.name} answered with status {status}"
-    if status in CALLERS_FAULT and not _is_our_bill(status, reason):
+    if _is_callers_fault(status, reason):
         shown, dialect = body, asked.dialect
         if not is_showable(body, asked.secret):
             shown, dialect = plain_error(message, reason), Dialect.OPENAI
@@ -135,9 +136,16 @@ def _reason(status: int, said: Mapping[str, Json]) -> str:
     return f"status_{status}"
 
 
-def _is_our_bill(status: int, reason: str) -> bool:
-    """A 429 for want of quota has always been told to callers, whose SDKs know the code."""
-    return reason == "insufficient_quota" and status != 429
+def _whose(asked: Asked, reason: str) -> str:
+    """The same word, but where the quota is the caller's own."""
+    return "client_quota" if asked.clients_key and reason == "insufficient_quota" else reason
+
+
+def _is_callers_fault(status: int, reason: str) -> bool:
+    """A 429 for want of our quota has always been told to callers, whose SDKs know the code."""
+    if reason == "insufficient_quota":
+        return status == 429
+    return status in CALLERS_FAULT or reason == "client_quota"
 
 
 def _has(text: str, phrases: tuple[str, ...]) -> bool:

@@ -31,7 +31,10 @@ class KeyFile:
         self._clock = clock
         self._looked_at = clock.tick()
         self._seen: Stamp | None
-        self._seen, self._key = read_key(path)
+        try:
+            self._seen, self._key = read_key(path)
+        except ConfigError as error:
+            raise ConfigError(f"api_key_file {error.message}") from None
 
     def __repr__(self) -> str:
         return f"KeyFile({str(self._path)!r})"
@@ -53,25 +56,25 @@ class KeyFile:
         try:
             _, self._key = read_key(self._path)
         except ConfigError as error:
-            _log.warning("%s; the last key is kept", error.message)
+            _log.warning("api_key_file %s; the last key is kept", error.message)
             return
         if self._key != before:
             _log.info("the API key in %s changed: the new one is used", self._path)
 
 
 def read_key(path: Path) -> tuple[Stamp, str]:
-    """The key in a file, and the file's stamp as it was read."""
+    """The key in a file, and the file's stamp as it was read. `ConfigError` names the file."""
     try:
         with path.open("rb") as file:
             found = os.fstat(file.fileno())
             raw = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise ConfigError(f"api_key_file {path} can't be read: {error.strerror}") from None
+        raise ConfigError(f"{path} can't be read: {error.strerror}") from None
     key = raw.strip()
     if not key:
-        raise ConfigError(f"api_key_file {path} is empty: it must hold the key and nothing else")
+        raise ConfigError(f"{path} is empty: it must hold the key and nothing else")
     if len(raw) > MAX_BYTES or not _is_sendable(key):
-        raise ConfigError(f"api_key_file {path} holds no key: one line of plain ASCII is expected")
+        raise ConfigError(f"{path} holds no key: one line of plain ASCII is expected")
     return (found.st_ino, found.st_mtime_ns, found.st_size), key.decode()
 
 

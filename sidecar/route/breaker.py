@@ -5,8 +5,12 @@ Pure: states are frozen, times (monotonic seconds) are arguments.
     state      asked                       well          unwell              unsaid
     closed     let through                 forgives one  counts; may open    -
     open       refused, from `until` on    -             -                   -
-               one probe: half-open
+               one probe: half-open;
+               sooner where it is forced
     half-open  refused                     closed        open                open, due at once
+
+A call that has nobody else to ask forces a probe: at once when the breaker has just opened,
+then each `FORCED_EVERY_S`, so that an outage of all targets is asked about and not hammered.
 
 A dash is "nothing changes". Only the probe's own outcome moves a half-open breaker: what
 was asked before the breaker opened, and ends late, tells of the past.
@@ -25,6 +29,9 @@ from enum import Enum, IntEnum
 from typing import TypeAlias
 
 from sidecar.route.policy import BreakerPolicy
+
+FORCED_EVERY_S = 1.0
+"""The shortest time from a probe that failed to the next one that is forced."""
 
 
 class State(IntEnum):
@@ -56,11 +63,14 @@ class Admission(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Breaker:
-    """`failures` are times, oldest first, while closed; `until` is when an open one is due."""
+    """`failures` are times, oldest first, while closed; `until` is when an open one is due,
+    `forced_from` when a probe may be forced.
+    """
 
     state: State = State.CLOSED
     failures: tuple[float, ...] = ()
     until: float = 0.0
+    forced_from: float = 0.0
 
 
 CLOSED = Breaker()
@@ -71,7 +81,8 @@ def asked(breaker: Breaker, now: float, *, forced: bool = False) -> tuple[Breake
     """A call wants to go. `forced` lets a probe through before an open breaker is due."""
     if breaker.state is State.CLOSED:
         return breaker, Admission.FREE
-    if breaker.state is State.OPEN and (forced or now >= breaker.until):
+    due = min(breaker.until, breaker.forced_from) if forced else breaker.until
+    if breaker.state is State.OPEN and now >= due:
         return _HALF_OPEN, Admission.PROBE
     return breaker, Admission.REFUSED
 
@@ -101,11 +112,15 @@ def _counts(breaker: Breaker, now: float, policy: BreakerPolicy) -> Breaker:
 
 
 def _opens(breaker: Breaker, now: float, policy: BreakerPolicy) -> Breaker:
-    return Breaker(State.OPEN, until=now + policy.open_s)
+    return Breaker(State.OPEN, until=now + policy.open_s, forced_from=now)
+
+
+def _opens_again(breaker: Breaker, now: float, policy: BreakerPolicy) -> Breaker:
+    return Breaker(State.OPEN, until=now + policy.open_s, forced_from=now + FORCED_EVERY_S)
 
 
 def _is_due(breaker: Breaker, now: float, policy: BreakerPolicy) -> Breaker:
-    return Breaker(State.OPEN, until=now)
+    return Breaker(State.OPEN, until=now, forced_from=now)
 
 
 def _closes(breaker: Breaker, now: float, policy: BreakerPolicy) -> Breaker:
@@ -117,6 +132,6 @@ _TABLE: Mapping[tuple[State, Word], _Change] = {
     (State.CLOSED, Word.WELL): _forgives,
     (State.CLOSED, Word.UNWELL): _counts,
     (State.HALF_OPEN, Word.WELL): _closes,
-    (State.HALF_OPEN, Word.UNWELL): _opens,
+    (State.HALF_OPEN, Word.UNWELL): _opens_again,
     (State.HALF_OPEN, Word.UNSAID): _is_due,
 }

@@ -1,19 +1,19 @@
 """One call on its way to an answer: who is still to be asked, and what was heard so far.
 
-Pure bookkeeping; `dispatch` acts on it. The invariant: once a chunk with content was given
-on, nobody else is asked, for the client has begun to read this answer.
+Pure bookkeeping; `walk` acts on it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import ceil, inf
 from typing import NamedTuple
 
-from sidecar.domain import Attempt, Call, Chunk
+from sidecar.domain import Attempt, Call
 from sidecar.errors import (
     AllTargetsFailedError,
+    InvalidApiKeyError,
     InvalidRequestError,
     SidecarError,
     TargetsBusyError,
@@ -44,42 +44,6 @@ class Candidate(NamedTuple):
     is_fallback: bool = False
 
 
-class Held:
-    """A stream's chunks, held back until one has content.
-
-    What comes before it (a role, an id) is no part of an answer, so that another target may
-    still give the answer.
-    """
-
-    __slots__ = ("_emit", "_kept", "begun")
-
-    def __init__(self, emit: Callable[[Chunk], None]) -> None:
-        self._emit = emit
-        self._kept: list[Chunk] = []
-        self.begun = False
-
-    def restart(self) -> None:
-        """Another attempt begins; what the last one opened with is forgotten."""
-        self._kept.clear()
-
-    def take(self, chunk: Chunk) -> bool:
-        """Give it on, or keep it; whether anything was given on so far."""
-        if self.begun:
-            self._emit(chunk)
-            return True
-        self._kept.append(chunk)
-        if any(delta.has_content for delta in chunk.deltas):
-            self.release()
-        return self.begun
-
-    def release(self) -> None:
-        """Give on what was kept: content has come, or the stream's regular end."""
-        self.begun = True
-        for chunk in self._kept:
-            self._emit(chunk)
-        self._kept.clear()
-
-
 @dataclass(slots=True)
 class Errand:
     """`attempts` is the caller's own list: what is tried is told there at once.
@@ -89,7 +53,6 @@ class Errand:
 
     call: Call
     route: Route
-    held: Held
     attempts: list[Attempt]
     failures: list[tuple[Candidate, SidecarError]] = field(default_factory=list)
     skipped: list[Candidate] = field(default_factory=list)
@@ -130,6 +93,8 @@ class Errand:
     def failed(self, candidate: Candidate, error: SidecarError, occasion: Occasion) -> Step:
         """An attempt has failed; what is to be done."""
         self.failures.append((candidate, error))
+        if isinstance(error, InvalidApiKeyError) and not candidate.is_fallback:
+            return Move.GIVE_UP  # others, asked with our key, would let anybody in
         if not isinstance(error, UpstreamError):
             return Move.NEXT_TARGET  # it can't say the request in its words; another may
         step = next_step(error, self.route.retry, self.route.fallback_on, occasion)
@@ -146,7 +111,11 @@ class Errand:
         if self.refusal is not None:
             return self.refusal
         errors = [error for _, error in self.failures]
-        if errors and all(isinstance(error, InvalidRequestError) for error in errors):
+        if (
+            errors
+            and not self.skipped
+            and all(isinstance(error, InvalidRequestError) for error in errors)
+        ):
             return errors[0]
         upstream = [error for error in errors if isinstance(error, UpstreamError)]
         if upstream and len(upstream) == len(errors) and not self.skipped:

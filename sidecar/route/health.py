@@ -1,7 +1,8 @@
 """How each target fares: its breaker and its budget of retries, by provider and model.
 
 Targets come from config alone, so there are as many as config ever named. It is shared by
-all routes that lead to a target; what a failure means for it is each route's policy.
+all routes that lead to a target; what a failure means for it is each route's policy. What
+is known of a target ends with its edition: a provider with another address starts afresh.
 """
 
 from __future__ import annotations
@@ -24,9 +25,11 @@ def word_of(error: UpstreamError) -> Word:
     """What a failure says of the target.
 
     A refusal is an answer, and a rate limit is one too: it tells when to come again, and a
-    breaker that opened for it would keep calls away that the limit lets through.
+    breaker that opened for it would keep calls away that the limit lets through. What is
+    wrong with a caller's own key or quota must not keep others away.
     """
-    if is_rate_limited(error) or fault_of(error) in _ANSWERS:
+    is_callers = error.reason == "client_quota" or fault_of(error) in _ANSWERS
+    if is_callers or is_rate_limited(error):
         return Word.WELL
     return Word.UNWELL
 
@@ -34,11 +37,12 @@ def word_of(error: UpstreamError) -> Word:
 class TargetHealth:
     """One target's. Use on one event loop."""
 
-    __slots__ = ("_breaker", "_changed", "budget")
+    __slots__ = ("_breaker", "_changed", "budget", "edition")
 
-    def __init__(self, changed: Callable[[State], None]) -> None:
+    def __init__(self, changed: Callable[[State], None], edition: int = 0) -> None:
         self._breaker = breaker.CLOSED
         self._changed = changed
+        self.edition = edition
         self.budget = RetryBudget()
 
     def admit(self, now: float, *, forced: bool = False) -> Admission:
@@ -55,6 +59,12 @@ class TargetHealth:
     def is_open(self) -> bool:
         """Whether calls are kept away, a probe at the most excepted."""
         return self._breaker.state is not State.CLOSED
+
+    def retire(self) -> None:
+        """Another edition is asked from now on: what is heard of this one is told to nobody."""
+        if self.is_open:
+            self._changed(State.CLOSED)
+        self._changed = _to_nobody
 
     def told(self, now: float) -> Mapping[str, Json]:
         """For an operator: the state, the failures that count, the seconds until a probe."""
@@ -82,11 +92,30 @@ class Health:
     def of(self, target: Target) -> TargetHealth:
         """This target's."""
         place = (target.provider, target.model)
-        return self._targets.get(place) or self._targets.setdefault(place, self._new(place))
+        known = self._targets.get(place)
+        if known is None or known.edition < target.edition:
+            return self._renewed(place, known, target.edition)
+        if known.edition > target.edition:
+            # A call that began before a reload: how it fares there tells of nobody else.
+            return TargetHealth(_to_nobody, target.edition)
+        return known
 
     def states(self, now: float) -> Mapping[tuple[str, str], Mapping[str, Json]]:
         """Each target that was asked so far; one that was not is closed."""
         return {place: health.told(now) for place, health in self._targets.items()}
 
-    def _new(self, place: tuple[str, str]) -> TargetHealth:
-        return TargetHealth(lambda state: self._tell(BreakerChanged(*place, int(state))))
+    def _renewed(
+        self, place: tuple[str, str], known: TargetHealth | None, edition: int
+    ) -> TargetHealth:
+        if known is not None:
+            known.retire()
+
+        def changed(state: State) -> None:
+            self._tell(BreakerChanged(*place, int(state)))
+
+        fresh = self._targets[place] = TargetHealth(changed, edition)
+        return fresh
+
+
+def _to_nobody(state: State) -> None:
+    """What is heard of an edition that is past."""

@@ -6,7 +6,9 @@ fixed minute would let twice as much through; a bucket that refills would too.) 
 that came within `MERGED_S` leave together with the last of them.
 
 A limit counts each distinct value of the labels that its patterns name apart. Who has no
-such label is one value too, so that leaving a tag out is no way around a limit.
+such label is one value too, so that leaving a tag out is no way around a limit. A user is
+one of a tenant: the same name in another tenant is somebody else, whose allowance nobody
+can use up from outside.
 
 Tokens are taken by estimate before a request and corrected when its usage is known; an
 estimate is too high rather than too low, so a limit may refuse early, and is exceeded by
@@ -31,7 +33,8 @@ IDLE_FORGOTTEN = 8
 """How many are looked at each time: more than the windows that one request can make idle."""
 
 Place: TypeAlias = tuple[tuple[tuple[str, str], ...], tuple[str, ...]]
-"""What a window counts: the patterns of a limit, and the values that matched them."""
+"""What a window counts: the patterns of a limit, the values that matched them, and beside
+those that name a user its tenant."""
 
 
 class Measure(StrEnum):
@@ -55,6 +58,8 @@ class RateLimit:
         globs = (glob for _, glob in self.match)
         if not all(map(fnmatchcase, values, globs)):
             return None
+        if any(name == "user" for name, _ in self.match):
+            values += (labels.get("tenant", ""),)
         return self.match, values
 
 
@@ -118,7 +123,9 @@ class Window:
             self.tokens += tokens
 
     def wait_s(self, measure: Measure, excess: int, now: float) -> float | None:
-        """Seconds until `excess` of what is counted is over; None where there is not so much."""
+        """Seconds until `excess` of what is counted is over; None where there is not so much:
+        then what is to come is over the limit by itself.
+        """
         if excess <= 0:
             return 0.0
         for slot in self._slots:
@@ -165,7 +172,8 @@ class RateCounts:
             if (place := limit.place(labels)) is not None:
                 # Limits with the same patterns share a window, and count a request once.
                 window = windows[place] = self._window(place, now)
-                worst = _worse(worst, _exceeded(limit, place[1], window, tokens, now))
+                matched = place[1][: len(limit.match)]
+                worst = _worse(worst, _exceeded(limit, matched, window, tokens, now))
         if worst is not None:
             return worst
         return Taken([(each, each.add(tokens, now)) for each in windows.values()], tokens)
@@ -198,7 +206,7 @@ def _exceeded(
     for measure, allowed, used, more in needs:
         if allowed is None or used + more <= allowed:
             continue
-        wait_s = window.wait_s(measure, used + more - allowed, now) if more <= allowed else None
+        wait_s = window.wait_s(measure, used + more - allowed, now)
         worst = _worse(worst, Exceeded(limit, measure, allowed, values, wait_s))
     return worst
 

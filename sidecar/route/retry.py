@@ -21,6 +21,8 @@ from sidecar.route.policy import FallbackOn, RetryPolicy
 _TOO_MANY = 429
 _REQUEST_TIMEOUT = 408
 _MOST_DOUBLINGS = 60
+_LONGEST_S = 86_400.0
+_QUOTAS = ("insufficient_quota", "client_quota")
 
 
 class Fault(Enum):
@@ -76,6 +78,7 @@ _FAULTS: Mapping[str, Fault] = {
     "rate_limited": Fault.BUSY,
     "overloaded": Fault.BUSY,
     "insufficient_quota": Fault.USELESS,
+    "client_quota": Fault.USELESS,
     "auth": Fault.USELESS,
     "context_window": Fault.TOO_LONG,
     "content_filter": Fault.FILTERED,
@@ -92,6 +95,9 @@ def fault_of(error: UpstreamError) -> Fault:
     """What a failure means: by its word, else by its status, else by its class."""
     if error.never_sent:
         return Fault.UNSENT
+    if error.reason == "auth" and isinstance(error, UpstreamRefusedError):
+        # The key is the caller's own. Others, asked with ours, would let anybody in.
+        return Fault.CALLER
     if (fault := _FAULTS.get(error.reason)) is not None:
         return fault
     status = error.upstream_status or 0
@@ -102,7 +108,7 @@ def fault_of(error: UpstreamError) -> Fault:
 
 def is_rate_limited(error: UpstreamError) -> bool:
     """Whether the target is well and only asks for a pause."""
-    too_many = error.upstream_status == _TOO_MANY and error.reason != "insufficient_quota"
+    too_many = error.upstream_status == _TOO_MANY and error.reason not in _QUOTAS
     return too_many or error.reason == "rate_limited"
 
 
@@ -164,8 +170,13 @@ def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
     """How long a provider asks to wait, in seconds; None where it tells nothing that makes sense.
 
     Milliseconds come first since they are the finer figure of the same wait. Azure sends
-    -1 for "don't know", which tells nothing.
+    -1 for "don't know", which tells nothing. More than a day is told as a day.
     """
+    told_s = _told_s(headers, now)
+    return None if told_s is None else min(told_s, _LONGEST_S)
+
+
+def _told_s(headers: Mapping[str, str], now: float) -> float | None:
     named = _named(headers)
     for name in ("retry-after-ms", "x-ms-retry-after-ms"):
         if (told_ms := _number(named.get(name))) is not None:

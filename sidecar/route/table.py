@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from typing import Any
 
-from sidecar.domain import Timeouts
+from sidecar.domain import NOTHING, Timeouts
 from sidecar.errors import InvalidRequestError, ModelNotFoundError
 from sidecar.route.policy import BreakerPolicy, FallbackOn, RetryPolicy
 
@@ -16,11 +17,16 @@ TARGETS = "targets"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A provider's model that may answer."""
+    """A provider's model that may answer.
+
+    `edition` tells providers apart that had one name one after the other: what is known of
+    how the earlier one fared says nothing of the later.
+    """
 
     provider: str
     model: str
     weight: float = 100
+    edition: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +34,8 @@ class Route:
     """Who answers for one model name. `variant` names the list of targets in use.
 
     `sticky` names the tag (session, user) whose value always gets the same target; without
-    it, and for calls without that tag, chance decides.
+    it, and for calls without that tag, chance decides. `clients` are what its providers are
+    asked by, so that who holds a route can go it to its end whatever config becomes.
     """
 
     name: str
@@ -41,6 +48,7 @@ class Route:
     fallback_on: frozenset[FallbackOn] = frozenset({FallbackOn.FAILURE})
     max_in_flight: int = 64
     sticky: str = ""
+    clients: Mapping[str, Any] = field(default=NOTHING, repr=False, compare=False)
 
     def pick(self, draw: float) -> Target:
         """The target at `draw` (0 ≤ draw < 1) of the weights laid end to end."""
@@ -63,6 +71,15 @@ class Route:
         digest = sha256(f"{self.name}\0{key}".encode()).digest()
         return int.from_bytes(digest[:6]) / 2**48
 
+    def bound(self, clients: Mapping[str, Any], editions: Mapping[str, int]) -> Route:
+        """The same route over these clients, by provider."""
+        return replace(
+            self,
+            clients=clients,
+            targets=tuple(replace(t, edition=editions[t.provider]) for t in self.targets),
+            fallbacks=tuple(replace(t, edition=editions[t.provider]) for t in self.fallbacks),
+        )
+
 
 class RouteTable:
     """The configured models. Never changed; a new config or toggle makes another table.
@@ -81,6 +98,14 @@ class RouteTable:
     def names(self) -> tuple[str, ...]:
         """What apps may ask for, in the order of the config."""
         return tuple(self._routes)
+
+    def bound(self, clients: Mapping[str, Any], editions: Mapping[str, int]) -> RouteTable:
+        """The same table over these clients, by provider."""
+        routes = {
+            name: {variant: route.bound(clients, editions) for variant, route in variants.items()}
+            for name, variants in self._routes.items()
+        }
+        return RouteTable(routes, self._active)
 
     def active(self, model: str) -> str:
         """The variant that answers for a model."""

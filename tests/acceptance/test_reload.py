@@ -238,13 +238,17 @@ def test_a_new_model_has_a_name_in_the_metrics(sidecar: Sidecar) -> None:
 
 
 def test_a_key_file_that_is_not_there_refuses_a_start_and_a_reload(sidecar: Sidecar) -> None:
-    """The provider and the file are named."""
+    """The config's file, its line, the key and the file that is missing are named."""
     base_url = sidecar.config["providers"]["p"]["base_url"]
     keyed = {"p": {"kind": "openai", "base_url": base_url, "api_key_file": "/absent/key"}}
     refused = reload(sidecar, providers=keyed)
-    assert refused.json["error"]["problems"] == [
-        "providers.p: api_key_file /absent/key can't be read: No such file or directory"
-    ]
+    (problem,) = refused.json["error"]["problems"]
+    file, line, told = problem.split(":", 2)
+    assert file == str(sidecar.folder / "sidecar.yaml")
+    assert "api_key_file" in Path(file).read_text().splitlines()[int(line) - 1]
+    assert told == (
+        " providers.p.api_key_file: /absent/key can't be read: No such file or directory"
+    )
     assert who(sidecar) == BIG
 
 

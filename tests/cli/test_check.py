@@ -67,3 +67,44 @@ def test_a_setting_that_would_not_be_enforced_is_refused(tmp_path: Path) -> None
         2,
         "b.yaml:2: budgets: not available in this version: remove it; it would not be enforced\n",
     )
+
+
+KEYED = """\
+models: {m: {targets: [{provider: a, model: m}]}}
+providers:
+  a: {kind: openai, base_url: http://127.0.0.1:9/v1, api_key_file: key}
+  b:
+    kind: anthropic
+    api_key: "${KEY}"
+"""
+
+
+def test_key_files_are_opened(tmp_path: Path) -> None:
+    """A config whose keys can't be used is none; each is told with its line, none is shown."""
+    (tmp_path / "k.yaml").write_text(KEYED)
+    told = run("check", "--config", "k.yaml", cwd=tmp_path, KEY=f"{SECRET}\u00e9")
+    assert (told.status, told.out) == (2, "")
+    assert told.err.splitlines() == [
+        "k.yaml:3: providers.a.api_key_file: key can't be read: No such file or directory",
+        "k.yaml:6: providers.b.api_key: api_key holds what no header can carry,"
+        " such as a line break",
+    ]
+
+
+def test_a_key_file_that_is_good_is_not_shown(tmp_path: Path) -> None:
+    """Its name is, and the key of the environment is masked."""
+    (tmp_path / "k.yaml").write_text(KEYED)
+    (tmp_path / "key").write_text(f"{SECRET}\n")
+    told = run("check", "--config", "k.yaml", cwd=tmp_path, KEY=SECRET)
+    assert (told.status, told.err) == (0, "")
+    assert "api_key_file: key" in told.out
+    assert SECRET not in told.out
+
+
+def test_an_empty_key_file_is_refused(tmp_path: Path) -> None:
+    """As a start would refuse it."""
+    (tmp_path / "k.yaml").write_text(KEYED)
+    (tmp_path / "key").write_text("\n")
+    told = run("check", "--config", "k.yaml", cwd=tmp_path, KEY=SECRET)
+    assert told.status == 2
+    assert told.err.startswith("k.yaml:3: providers.a.api_key_file: key is empty")

@@ -46,9 +46,12 @@ def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_a_key_file_that_is_not_there_is_named_with_its_provider(tmp_path: Path) -> None:
-    """Before anyone is served."""
+    """Before anyone is served, by file, line and key."""
     (tmp_path / "sidecar.yaml").write_text(
         "providers: {mine: {kind: openai, api_key_file: /absent/key}}\n"
         "models: {m: {targets: [{provider: mine, model: m}]}}\n"
     )
-    assert "providers.mine: api_key_file /absent/key can't be read" in refused(tmp_path).err
+    assert refused(tmp_path).err == (
+        "sidecar.yaml:1: providers.mine.api_key_file: /absent/key can't be read:"
+        " No such file or directory\n"
+    )

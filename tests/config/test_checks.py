@@ -148,3 +148,9 @@ def test_words_that_no_route_knows_are_refused_with_those_it_knows() -> None:
     ]  # fmt: skip
     assert "context_window" in told[0]
     assert "session" in told[1]
+
+
+def test_a_model_is_not_named_like_all_of_them() -> None:
+    """A toggle of `*` would mean it and every other."""
+    told = lines({"models": {"*": MODELS["m"]}})
+    assert told == ["models.*: this name means every model where a variant is chosen"]

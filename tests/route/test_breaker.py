@@ -4,11 +4,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.route.breaker import CLOSED, Admission, Breaker, State, Word, asked, heard
+from sidecar.route.breaker import (
+    CLOSED,
+    FORCED_EVERY_S,
+    Admission,
+    Breaker,
+    State,
+    Word,
+    asked,
+    heard,
+)
 from sidecar.route.policy import BreakerPolicy
 
 POLICY = BreakerPolicy(failures=3, window_s=10.0, open_s=5.0)
-OPEN, HALF_OPEN = Breaker(State.OPEN, until=100.0), Breaker(State.HALF_OPEN)
+OPEN = Breaker(State.OPEN, until=100.0, forced_from=90.0)
+HALF_OPEN = Breaker(State.HALF_OPEN)
 FREE, PROBE = Admission.FREE, Admission.PROBE
 
 
@@ -26,7 +36,9 @@ def after(*words: tuple[float, Word], policy: BreakerPolicy = POLICY) -> Breaker
         (CLOSED, 0.0, False, State.CLOSED, Admission.FREE),
         (OPEN, 99.9, False, State.OPEN, Admission.REFUSED),
         (OPEN, 100.0, False, State.HALF_OPEN, Admission.PROBE),
-        (OPEN, 0.0, True, State.HALF_OPEN, Admission.PROBE),
+        (OPEN, 89.9, True, State.OPEN, Admission.REFUSED),
+        (OPEN, 90.0, False, State.OPEN, Admission.REFUSED),
+        (OPEN, 90.0, True, State.HALF_OPEN, Admission.PROBE),
         (HALF_OPEN, 500.0, False, State.HALF_OPEN, Admission.REFUSED),
         (HALF_OPEN, 500.0, True, State.HALF_OPEN, Admission.REFUSED),
     ],
@@ -87,6 +99,34 @@ def test_success_is_no_credit():
 def test_who_left_says_nothing_of_the_target():
     """Impatient callers open no breaker."""
     assert after(*((0, Word.UNSAID) for _ in range(50))) is CLOSED
+
+
+def test_forced_probes_of_an_outage_are_spaced():
+    """The first at once, each next one a second after the last has failed, whoever asks."""
+    breaker = after((0, Word.UNWELL), (1, Word.UNWELL), (2, Word.UNWELL))
+    probes = []
+    for now in (2 + tenth / 10 for tenth in range(31)):
+        breaker, admission = asked(breaker, now, forced=True)
+        if admission is PROBE:
+            probes.append(now)
+            breaker = heard(breaker, Word.UNWELL, now, POLICY, PROBE)
+    assert probes == [2.0, 3.0, 4.0, 5.0]
+    assert FORCED_EVERY_S == 1.0
+
+
+def test_a_forced_probe_that_is_not_due_waits_no_longer_than_any_other():
+    """A breaker that is due sooner than the spacing lets its probe through."""
+    hasty = BreakerPolicy(failures=1, window_s=10.0, open_s=0.2)
+    breaker = heard(HALF_OPEN, Word.UNWELL, 10.0, hasty, PROBE)
+    assert asked(breaker, 10.1, forced=True)[1] is Admission.REFUSED
+    assert asked(breaker, 10.2, forced=True)[1] is PROBE
+
+
+def test_a_clock_that_goes_back_lets_nobody_through_and_forgets_nothing():
+    """Failures of what looks like the future still count, and the door stays shut."""
+    breaker = after((50, Word.UNWELL), (40, Word.UNWELL), (30, Word.UNWELL))
+    assert breaker.state is State.OPEN
+    assert asked(breaker, 1.0)[1] is Admission.REFUSED
 
 
 @given(

@@ -14,6 +14,7 @@ from sidecar.providers.transport import Transport
 from sidecar.route.dispatch import Dispatcher
 from sidecar.route.policy import BreakerPolicy, RetryPolicy
 from sidecar.route.table import Route, Target
+from sidecar.route.wishes import Whole
 
 ROUTE = Route("gpt-4o", (Target("sim", "gpt-4o-real"),), retry=RetryPolicy(attempts=1))
 
@@ -218,6 +219,39 @@ async def test_a_sticky_route_sends_one_conversation_to_one_target(clock, make_c
         _, target = await ask(dispatcher, make_call(caller=caller), [], route=route)
         assert chosen.setdefault(name, target) is target
     assert set(chosen.values()) == set(targets)
+
+
+async def test_a_bound_route_is_asked_by_its_own_clients(clock, make_call):
+    """Whoever has taken their names since."""
+    own, others = Scripted(clock), Scripted(clock)
+    bound = replace(ROUTE, clients={"sim": own})
+    await ask(Dispatcher({"sim": others}, clock), make_call(), [], route=bound)
+    assert (len(own.keys), others.keys) == (1, [])
+
+
+@pytest.mark.parametrize(("tells", "state"), [(True, "open"), (False, "closed")])
+async def test_what_says_nothing_of_a_target_moves_no_breaker(clock, make_call, tells, state):
+    """Chats go on where something else fails; all else opens it, be it a chat or not."""
+    error = UpstreamError("no", reason="status_500", upstream_status=500)
+    route, attempts = replace(ROUTE, breaker=BreakerPolicy(failures=1)), []
+    dispatcher = Dispatcher({"sim": Scripted(clock, error)}, clock)
+    request = make_call().request
+    wish = Whole(lambda provider, model: provider.complete(request, model, Timeouts()), tells)
+    with pytest.raises(UpstreamError):
+        await dispatcher.fetch(wish, make_call(), route, attempts)
+    assert [attempt.reason for attempt in attempts] == ["status_500"]
+    assert dispatcher.states()["sim", "gpt-4o-real"]["state"] == state
+
+
+async def test_an_answer_that_looks_like_nothing_is_one(clock, make_call):
+    """A count of zero is a count."""
+
+    async def zero(provider: object, model: str) -> int:
+        return 0
+
+    dispatcher = Dispatcher({"sim": Scripted(clock)}, clock)
+    given = await dispatcher.fetch(Whole(zero), make_call(), ROUTE, [])
+    assert (given.answer, given.target.model) == (0, "gpt-4o-real")
 
 
 async def test_what_no_target_can_say_is_the_callers_to_change(clock, make_call):

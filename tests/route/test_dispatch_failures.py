@@ -240,11 +240,23 @@ async def test_a_probe_of_the_only_target_is_told_as_what_it_is(bench, route, ma
     bench.script({"status": 500})
     slow = RetryPolicy(attempts=3, base_s=600.0, max_s=600.0)
     alone = route(retry=slow, breaker=BreakerPolicy(1, 30.0, 30.0))
-    for _ in range(3):
+    for _ in range(2):
         asked = await bench.ask(make_call(), alone)
         assert asked.reasons == ["status_500"]
         assert asked.error.upstream_status == 500
-    assert len(bench.ledger) == 3
+    assert len(bench.ledger) == 2
+
+
+async def test_probes_of_an_outage_are_spaced(bench, route, make_call):
+    """A hundred calls after the last failed probe ask nobody, and are told whom they would."""
+    bench.script({"status": 500})
+    alone = route(breaker=BreakerPolicy(1, 30.0, 30.0))
+    for _ in range(2):
+        await bench.ask(make_call(), alone)
+    stories = [await bench.ask(make_call(), alone) for _ in range(100)]
+    assert {tuple(asked.reasons) for asked in stories} == {("breaker_open",)}
+    assert all(isinstance(asked.error, AllTargetsFailedError) for asked in stories)
+    assert len(bench.ledger) == 2
 
 
 async def test_a_breaker_that_others_opened_ends_the_wait(bench, route, make_call):

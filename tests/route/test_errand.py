@@ -2,7 +2,7 @@
 
 import pytest
 
-from sidecar.domain import Attempt, Chunk, Delta
+from sidecar.domain import Attempt
 from sidecar.errors import (
     InvalidRequestError,
     UpstreamError,
@@ -10,7 +10,7 @@ from sidecar.errors import (
     UpstreamRefusedError,
     UpstreamTimeoutError,
 )
-from sidecar.route.errand import Candidate, Errand, Held
+from sidecar.route.errand import Candidate, Errand
 from sidecar.route.policy import FallbackOn
 from sidecar.route.retry import Move
 from sidecar.route.table import Route, Target
@@ -26,7 +26,7 @@ def errand(make_call):
 
     def make(**changes: object) -> Errand:
         told = {"targets": (A, B, DRAINED), "fallbacks": (SPARE, LAST), **changes}
-        return Errand(make_call(), Route("gpt-4o", **told), Held(lambda chunk: None), [])
+        return Errand(make_call(), Route("gpt-4o", **told), [])
 
     return make
 
@@ -171,28 +171,8 @@ def test_a_refusal_that_fallbacks_could_not_mend_is_the_callers_again(errand):
     assert tell(asked, (A, long), (SPARE, failed())).verdict(NOW) is long
 
 
-def test_a_stream_is_held_until_it_has_content():
-    """Role and id alone commit nobody; from the first content on all goes through."""
-    told: list[Chunk] = []
-    held = Held(told.append)
-    role, empty, text, more = (
-        Chunk("1", 1, "m", (Delta(**delta),))
-        for delta in ({"role": "assistant"}, {"text": ""}, {"text": "h"}, {"text": ""})
-    )
-    assert not held.take(role)
-    held.restart()
-    assert not held.take(role)
-    assert not held.take(empty)
-    assert (told, held.begun) == ([], False)
-    assert held.take(text)
-    assert held.take(more)
-    assert (told, held.begun) == ([role, empty, text, more], True)
-
-
-def test_a_stream_without_content_is_given_on_at_its_end():
-    """An empty answer is one."""
-    told: list[Chunk] = []
-    held = Held(told.append)
-    held.take(Chunk("1", 1, "m", (Delta(role="assistant"),)))
-    held.release()
-    assert len(told) == 1
+def test_who_was_passed_over_might_have_said_it(errand):
+    """Where a breaker is open the failure is not the caller's: 503, and it may come again."""
+    asked = errand()
+    asked.skip(Candidate(A))
+    assert tell(asked, (B, InvalidRequestError("no seed"))).verdict(NOW).status == 503

@@ -54,6 +54,12 @@ def test_a_steady_pace_at_the_limit_is_never_refused():
     assert all(isinstance(counts.take(limits, ANN, 0, second), Taken) for second in range(500))
 
 
+def test_a_quick_and_steady_pace_is_not_refused_either():
+    """What comes close together is counted together for a moment, and not for ever."""
+    counts, limits = RateCounts(), requests(160)
+    assert all(isinstance(counts.take(limits, ANN, 0, n * 0.4), Taken) for n in range(500))
+
+
 def test_refused_requests_take_nothing():
     """Who keeps knocking is let in when there is room."""
     counts, limits = RateCounts(), requests(1)
@@ -76,6 +82,22 @@ def test_only_the_named_labels_tell_values_apart():
     counts, limits = RateCounts(), requests(1)
     counts.take(limits, {**ANN, "feature": "a"}, 0, 0)
     assert isinstance(counts.take(limits, {**ANN, "feature": "b"}, 0, 0), Exceeded)
+
+
+def test_a_user_is_one_of_a_tenant():
+    """The same name elsewhere is somebody else; in one tenant it is the same in every limit."""
+    counts, limits = RateCounts(), requests(1)
+    assert isinstance(counts.take(limits, {**ANN, "tenant": "a"}, 0, 0), Taken)
+    assert isinstance(counts.take(limits, {**ANN, "tenant": "b"}, 0, 0), Taken)
+    refused = counts.take(limits, {**ANN, "tenant": "a"}, 0, 0)
+    assert (refused.values, refused.measure) == (("ann",), Measure.REQUESTS)
+
+
+def test_what_names_no_user_is_counted_across_tenants():
+    """A department's limit is the operator's, whoever uses it."""
+    counts, limits = RateCounts(), requests(1, (("department", "*"),))
+    assert isinstance(counts.take(limits, {"department": "hr", "tenant": "a"}, 0, 0), Taken)
+    assert isinstance(counts.take(limits, {"department": "hr", "tenant": "b"}, 0, 0), Exceeded)
 
 
 def test_a_limit_holds_for_what_all_its_patterns_match():
@@ -112,8 +134,18 @@ def test_of_several_limits_the_longest_wait_is_told():
     first, second = requests(1, ()), requests(1)
     counts.take(second, ANN, 0, 20)
     counts.take(first, BOB, 0, 0)
-    refused = counts.take(first + second, ANN, 0, 30)
-    assert (refused.limit, refused.wait_s) == (second[0], 50)
+    for limits in (first + second, second + first):
+        refused = counts.take(limits, ANN, 0, 30)
+        assert (refused.limit, refused.wait_s) == (second[0], 50)
+
+
+def test_what_never_has_room_is_told_before_any_wait():
+    """Who came again after the wait would be refused again, in whichever order limits stand."""
+    counts, few = RateCounts(), requests(1, ())
+    counts.take(few, ANN, 0, 0)
+    for limits in (few + tokens(100), tokens(100) + few):
+        refused = counts.take(limits, ANN, 101, 30)
+        assert (refused.measure, refused.wait_s) == (Measure.TOKENS, None)
 
 
 def test_limits_with_the_same_patterns_count_a_request_once():
@@ -156,10 +188,20 @@ def test_what_is_settled_after_its_minute_changes_nothing():
     """A long answer must not give back what was forgotten already."""
     counts, limits = RateCounts(), tokens(100)
     taken = counts.take(limits, ANN, 60, 0)
-    counts.take(limits, ANN, 60, 61)
+    for time in (30, 61):
+        assert isinstance(counts.take(limits, ANN, 20, time), Taken)
     taken.settle(0)
-    assert isinstance(counts.take(limits, ANN, 41, 62), Exceeded)
-    assert isinstance(counts.take(limits, ANN, 40, 62), Taken)
+    assert isinstance(counts.take(limits, ANN, 61, 62), Exceeded)
+    assert isinstance(counts.take(limits, ANN, 60, 62), Taken)
+
+
+def test_what_came_together_leaves_with_the_last_of_it():
+    """Else a minute that begins between the two would hold more than the limit."""
+    counts, limits = RateCounts(), requests(2)
+    counts.take(limits, ANN, 0, 0)
+    counts.take(limits, ANN, 0, 0.4)
+    assert isinstance(counts.take(limits, ANN, 0, 60.3), Exceeded)
+    assert isinstance(counts.take(limits, ANN, 0, 60.4), Taken)
 
 
 def test_what_alone_is_over_the_limit_never_has_room():

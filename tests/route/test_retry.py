@@ -104,6 +104,21 @@ def test_what_would_fail_again_goes_elsewhere_at_once(error):
     assert step(error) is Move.NEXT_TARGET
 
 
+def test_a_key_of_the_callers_own_is_the_callers_to_mend():
+    """Another target, asked with our key, would let anybody in; our own key's fault goes on."""
+    assert step(refused(401, "auth")) is Move.GIVE_UP
+    assert step(failed(401, "auth")) is Move.NEXT_TARGET
+
+
+def test_a_spent_quota_is_no_rate_limit_whosever_it_is():
+    """To wait for it is in vain; others may answer at once."""
+    for word in ("insufficient_quota", "client_quota"):
+        assert not is_rate_limited(refused(429, word))
+        assert step(refused(429, word, retry_after="1")) is Move.NEXT_TARGET
+    assert is_rate_limited(refused(429))
+    assert is_rate_limited(failed(None, "rate_limited"))
+
+
 @pytest.mark.parametrize(
     ("word", "why"),
     [
@@ -159,6 +174,12 @@ def test_what_a_provider_asks_for_is_obeyed(headers, expected):
         ({"retry-after": "-1"}, None),
         ({"retry-after": "nan"}, None),
         ({"retry-after": "inf"}, None),
+        ({"retry-after": "9e99"}, 86_400.0),
+        ({"retry-after-ms": "1e308"}, 86_400.0),
+        ({"retry-after": "Sun, 06 Nov 2094 08:49:47 GMT"}, 86_400.0),
+        ({"retry-after": "Sun Nov  6 08:49:47 1994"}, 10.0),
+        ({"retry-after": "Sun, 06 Nov 1994 09:49:47 +0100"}, 10.0),
+        ({"retry-after": "Sun, 06 Nov 999999 08:49:47 GMT"}, None),
         ({"retry-after": "Sun, 99 Foo 1994 99:49:47 GMT"}, None),
         ({"retry-after": ""}, None),
         ({}, None),
@@ -233,3 +254,21 @@ def test_a_budget_that_is_spent_fills_with_time():
     assert not budget.take(1.0 / RetryBudget.FLOOR_PER_S - 0.1)
     assert budget.take(2.0 / RetryBudget.FLOOR_PER_S)
     assert sum(budget.take(1e9) for _ in range(100)) == RetryBudget.MOST
+
+
+def test_a_clock_that_goes_back_takes_no_retry_away():
+    """And gives none: only time that has passed fills the budget."""
+    budget = RetryBudget()
+    assert budget.take(1000.0)
+    assert sum(budget.take(0.0) for _ in range(100)) == RetryBudget.MOST - 1
+
+
+def test_calls_without_end_save_no_more_than_a_full_budget():
+    """A day of good calls must not pay for an outage's storm."""
+    budget = RetryBudget()
+    for _ in range(1000):
+        budget.called()
+    assert sum(budget.take(0.0) for _ in range(100)) == RetryBudget.MOST
+    for _ in range(1000):
+        budget.called()
+    assert sum(budget.take(0.0) for _ in range(100)) == RetryBudget.MOST

@@ -10,6 +10,7 @@ from sidecar.errors import ModelNotFoundError
 from sidecar.route.table import Route, RouteTable, Target
 
 A, B, NEVER = Target("a", "m", 75), Target("b", "m", 25), Target("c", "m", 0)
+GOLDEN = 0.21034108543133812
 
 
 @pytest.mark.parametrize(("draw", "expected"), [(0.0, A), (0.7499, A), (0.75, B), (0.9999, B)])
@@ -64,3 +65,34 @@ def test_names_keep_the_order_of_the_config():
     """As `/v1/models` lists them."""
     table = RouteTable({name: {"targets": Route(name, (A,))} for name in ("b", "a", "c")})
     assert table.names == ("b", "a", "c")
+
+
+def test_a_key_draws_the_same_on_every_machine_and_after_every_start():
+    """Or pods would send one conversation to two models; another model name, another draw."""
+    assert Route("m", (A,)).draw_of("s1") == pytest.approx(GOLDEN, abs=1e-12)
+    assert Route("ms", (A,)).draw_of("1") != Route("m", (A,)).draw_of("s1")
+
+
+def test_keys_are_spread_evenly():
+    """A canary of ten per cent gets ten per cent of the conversations."""
+    route = Route("m", (Target("a", "m", 90), Target("a", "canary", 10)))
+    drawn = [route.pick(route.draw_of(f"session-{number}")).model for number in range(5000)]
+    assert 0.08 < drawn.count("canary") / 5000 < 0.12
+
+
+def test_a_bound_table_is_the_same_over_other_clients():
+    """Every list of every variant has the edition of its provider, and the toggle stays."""
+    spare = Target("c", "n")
+    variants = {
+        "targets": Route("m", (A,), fallbacks=(spare,), sticky="user"),
+        "cheap": Route("m", (B,), variant="cheap", fallbacks=(spare,)),
+    }
+    clients = {"a": 1, "b": 2, "c": 3}
+    bound = RouteTable({"m": variants}, {"m": "cheap"}).bound(clients, {"a": 4, "b": 5, "c": 6})
+    assert bound.active("m") == "cheap"
+    own, cheap = bound.require("m", "targets"), bound.require("m")
+    assert [t.edition for t in (*own.targets, *own.fallbacks)] == [4, 6]
+    assert [t.edition for t in (*cheap.targets, *cheap.fallbacks)] == [5, 6]
+    assert own.clients is cheap.clients is clients
+    assert (own.sticky, own.targets[0].weight, cheap.variant) == ("user", 75, "cheap")
+    assert variants["targets"].targets == (A,)
