@@ -9,17 +9,21 @@ since its answer may have been made all the same.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import ceil
 
 from sidecar.clock import Clock
-from sidecar.domain import Call, ChatRequest, Outcome, Usage
+from sidecar.domain import Attachment, Call, ChatRequest, Json, Outcome, Usage
 from sidecar.errors import RateLimitedError
 from sidecar.route.limits import Exceeded, RateCounts
 from sidecar.route.limits import RateLimit as RateLimit  # noqa: PLC0414  given on with the rest
 from sidecar.route.limits import Taken as Taken  # noqa: PLC0414  given on with the rest
 
 BYTES_PER_TOKEN = 4
+IMAGE_TOKENS = 2000
+"""About the most that vendors count for an image, however many bytes it is sent in."""
+_SMALL_BODY = 16_384
+"""A body up to this is not searched for images: their bytes would hardly matter."""
 CLIENT_LEFT = 499
 """The status in the row of a request whose client did not wait for the answer."""
 _FREE = (Outcome.EXACT, Outcome.SEMANTIC, Outcome.STALE, Outcome.COALESCED)
@@ -64,10 +68,35 @@ def settle(taken: Taken | None, outcome: Outcome, usage: Usage | None, status: i
 
 
 def estimate_tokens(body_bytes: int, request: ChatRequest) -> int:
-    """What a call may need: its body at four bytes a token, and the most that it may be told."""
+    """What a call may need: its body at four bytes a token, and the most that it may be told.
+
+    An image counts as one, not by its bytes: else a photograph alone would be over a limit.
+    """
     said = request.parameters.get
     cap = said("max_completion_tokens") or said("max_tokens") or 0
-    return -(-body_bytes // BYTES_PER_TOKEN) + cap * (said("n") or 1)
+    images, image_bytes = _images(request) if body_bytes > _SMALL_BODY else (0, 0)
+    text_bytes = max(0, body_bytes - image_bytes)
+    asked = -(-text_bytes // BYTES_PER_TOKEN) + images * IMAGE_TOKENS
+    return asked + cap * (said("n") or 1)
+
+
+def _images(request: ChatRequest) -> tuple[int, int]:
+    """How many images are in the messages, and the bytes of those that are sent along."""
+    found = [
+        part.raw
+        for message in request.messages
+        for part in message.content
+        if isinstance(part, Attachment) and "image" in part.kind
+    ]
+    return len(found), sum(map(_longest, found))
+
+
+def _longest(value: Json) -> int:
+    """The length of the longest text in it: of an image, its data."""
+    if isinstance(value, str):
+        return len(value)
+    inner = value.values() if isinstance(value, Mapping) else value
+    return max(map(_longest, inner), default=0) if isinstance(inner, Iterable) else 0
 
 
 def refusal(exceeded: Exceeded) -> RateLimitedError:

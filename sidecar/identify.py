@@ -84,6 +84,19 @@ def require_client(headers: Mapping[str, str], rules: IdentityRules) -> Client |
     )
 
 
+def key_known_by(headers: Mapping[str, str], rules: IdentityRules, passed_on: str = "") -> str:
+    """What tells this caller's keys from those of others: the key of its client where config
+    names clients, else the first that it came with; and beside it what is `passed_on`, for
+    answers that were paid with one key are not given to who came with another.
+    """
+    given = keys_given(headers)
+    if rules.clients:
+        given = (key for key in given if key_digest(key) in rules.clients)
+    known = next(given, "")
+    # No header holds a line break, so neither can be taken for a part of the other.
+    return f"{known}\n{passed_on}" if passed_on not in ("", known) else known
+
+
 def identify(
     headers: Mapping[str, str],
     labels: Mapping[str, Json],
@@ -133,7 +146,11 @@ def with_user_label(request: ChatRequest, caller: Caller) -> ChatRequest:
 
 
 def hashed_user(caller: Caller) -> str:
-    """The same for the same user of the same tenant, and no way back."""
+    """The same for the same user of the same tenant, in every process and for ever.
+
+    It hides who that is from who can't guess it, and no more: without a salt, for every pod
+    has to say the same, whoever thinks of a name can compute its digest.
+    """
     said = f"{caller.tenant}\0{caller.user}".encode(errors="surrogateescape")
     return sha256(said).hexdigest()[:HASHED_USER_CHARS]
 

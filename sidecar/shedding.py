@@ -4,6 +4,10 @@ Two signs: the event loop wakes up late, or memory comes near the limit of the c
 group. Beyond the first bounds only what is cached is answered, for a hit costs little
 and a miss holds memory and the loop for seconds; beyond the second bounds nothing is.
 Health answers stay: a process that sheds is alive, and killing it helps nobody.
+
+There is no second, lower bound at which it ends: the signs are sampled twice a second, lag
+only counts when it lasts for two samples, and each call is judged by itself, so a sign that
+hovers at its bound lets some misses through and refuses others, and settles there.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from sidecar.errors import OverloadedError
+from sidecar.trail import Trail
 
 
 class Pressure(StrEnum):
@@ -56,9 +61,11 @@ class Shedding:
             return Pressure.MEMORY
         return None
 
-    def check(self) -> None:
-        """Refuse any call beyond the second bounds."""
+    def check(self, trail: Trail | None = None) -> None:
+        """Refuse any call beyond the second bounds; its trail tells why."""
         if pressure := self.pressure(ALL):
+            if trail is not None:
+                trail.note("shedding", "all", {"pressure": pressure.name.lower()})
             raise overloaded(pressure)
 
 

@@ -2,8 +2,17 @@
 
 import pytest
 
-from sidecar.admission import Admission, RateLimit, estimate_tokens, settle
-from sidecar.domain import Caller, ChatRequest, Outcome, Usage
+from sidecar.admission import IMAGE_TOKENS, Admission, RateLimit, estimate_tokens, settle
+from sidecar.domain import (
+    Attachment,
+    Caller,
+    ChatRequest,
+    Message,
+    Outcome,
+    Role,
+    Text,
+    Usage,
+)
 from sidecar.errors import RateLimitedError
 
 BY_USER = (("user", "*"),)
@@ -83,6 +92,48 @@ def test_without_limits_nothing_is_counted(admission, make_call):
 def test_an_estimate_is_the_body_and_the_most_that_may_come_back(parameters, expected):
     """A fourth of the bytes, rounded up, and the caller's own cap on each answer."""
     assert estimate_tokens(97, ChatRequest("m", (), parameters=parameters)) == expected
+
+
+def seeing(*raws: object, kind: str = "image_url") -> ChatRequest:
+    """A request with these images, or what else is attached."""
+    parts = (Text("What is this?"), *(Attachment(kind, {"type": kind, kind: raw}) for raw in raws))
+    return ChatRequest("m", (Message(Role.USER, parts),))
+
+
+DATA = "data:image/png;base64," + "A" * 400_000
+
+
+@pytest.mark.parametrize(
+    ("request_", "expected"),
+    [
+        (seeing({"url": DATA}), IMAGE_TOKENS + 250),
+        (seeing({"url": DATA}, DATA), 2 * IMAGE_TOKENS + 250),
+        (seeing({"url": DATA}, kind="input_image"), IMAGE_TOKENS + 250),
+        (seeing({"file_data": DATA}, kind="file"), None),
+        (seeing([{"nested": [{"data": DATA}]}], kind="image"), IMAGE_TOKENS + 250),
+    ],
+    ids=["object", "two", "another word", "a file", "nested"],
+)
+def test_an_image_counts_as_one_and_not_by_its_bytes(request_, expected):
+    """Else a photograph alone would be over most limits. Other files count by their bytes."""
+    sent = sum(len(DATA) for part in request_.messages[0].content if isinstance(part, Attachment))
+    body_bytes = sent + 1000
+    if expected is None:
+        expected = -(-body_bytes // 4)
+    assert estimate_tokens(body_bytes, request_) == expected
+
+
+def test_no_image_makes_an_estimate_negative():
+    """Whatever a body is said to weigh."""
+    assert estimate_tokens(20_000, seeing({"url": DATA})) == IMAGE_TOKENS
+
+
+def test_an_image_that_is_only_named_counts_as_one_too():
+    """Its bytes come from elsewhere; in a small body they are in none of the numbers."""
+    url = "https://example.com/a.png"
+    assert (
+        estimate_tokens(40_000, seeing({"url": url})) == IMAGE_TOKENS + (40_000 - len(url)) // 4 + 1
+    )
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from sidecar.identify import (
     IdentityRules,
     identify,
     key_digest,
+    key_known_by,
     keys_given,
     known_client,
     passes_none,
@@ -144,6 +145,23 @@ def test_keys_come_in_two_headers():
     """OpenAI's first."""
     said = headers(x_api_key=" b ", Authorization="Bearer a")
     assert list(keys_given(said)) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("said", "rules", "passed_on", "expected"),
+    [
+        ({}, IdentityRules(), "", ""),
+        ({"Authorization": "Bearer a", "x_api_key": "b"}, IdentityRules(), "", "a"),
+        ({"Authorization": "Bearer any", "x_api_key": "shop-key"}, RULES, "", "shop-key"),
+        ({"Authorization": "Bearer shop-key"}, RULES, "", "shop-key"),
+        ({"Authorization": "Bearer shop-key"}, RULES, "shop-key", "shop-key"),
+        ({"Authorization": "Bearer own", "x_api_key": "shop-key"}, RULES, "own", "shop-key\nown"),
+        ({"Authorization": "Bearer own"}, IdentityRules(), "own", "own"),
+    ],
+)
+def test_a_caller_s_keys_are_told_apart_by_its_own(said, rules, passed_on, expected):
+    """That of its client, where there are clients: anyone can send any other beside it."""
+    assert key_known_by(headers(**said), rules, passed_on) == expected
 
 
 def labels_sent(caller: Caller, **labels: object) -> dict[str, object]:

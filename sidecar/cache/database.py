@@ -1,9 +1,8 @@
-"""The SQLite file: created, opened, checked, and set aside when it is damaged.
+"""The SQLite file of the cache: created, opened, checked, and set aside when it is damaged.
 
 It refuses to repair. What fails a check (not a database, malformed, another schema, a
-newer version) is renamed, with one line in the log, and a fresh file takes its place:
-losing a cache costs money once, serving from a broken one costs trust. Only the newest
-file that was set aside is kept.
+newer version) is set aside, and a fresh file takes its place: losing a cache costs money
+once, serving from a broken one costs trust.
 
 The whole-file check reads the whole file, so it is bounded: 40 ms at the limit, where a
 file ten times larger would take 0.4 s warm and seconds from a slow disk. Beyond it the
@@ -14,19 +13,17 @@ the structure shows when it is met (`is_damage`).
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import sqlite3
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
 from sidecar.errors import ConfigError
+from sidecar.sqlite_files import make_private, result_code, set_aside
 
 VERSION = 1
 CHECKED_BYTES = 64 << 20
 PAGE_BYTES = 4096
-
-_log = logging.getLogger(__name__)
 
 # `directory` is read at start instead of the table: it holds all that the exact tier
 # keeps in memory in a thirtieth of the pages. New entries mostly expire last, so it grows
@@ -41,7 +38,6 @@ SCHEMA = (
     "CREATE TABLE vectors (row INTEGER PRIMARY KEY, key BLOB NOT NULL, scope BLOB NOT NULL, "
     "embedding TEXT NOT NULL, seal BLOB NOT NULL, vector BLOB NOT NULL)",
 )
-_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 # What a sound file can say while it is opened. Anything else is about its content.
 _OUT_OF_REACH = (
     sqlite3.SQLITE_PERM, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM,
@@ -52,11 +48,6 @@ _PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 class DamagedFileError(Exception):
     """The file is not one that this version can read."""
-
-
-def is_damage(error: sqlite3.Error) -> bool:
-    """Whether SQLite says that the file's structure is broken, not merely out of reach."""
-    return _code(error) in _DAMAGE
 
 
 def open_writer(path: Path, *, wal_pages: int, now: float) -> sqlite3.Connection:
@@ -71,7 +62,7 @@ def open_writer(path: Path, *, wal_pages: int, now: float) -> sqlite3.Connection
     except (DamagedFileError, sqlite3.Error) as error:
         if isinstance(error, sqlite3.Error):
             _refuse_unwritable(path, error)
-            if _code(error) in _OUT_OF_REACH:
+            if result_code(error) in _OUT_OF_REACH:
                 raise
         set_aside(path, now, str(error))
     _prepare(path)
@@ -86,54 +77,15 @@ def open_reader(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def set_aside(path: Path, now: float, why: str) -> None:
-    """Rename the file and its journals, so that nothing is lost to who wants to look."""
-    remove_set_aside(path)
-    name = f"{path.name}.damaged-{int(now)}"
-    for suffix in ("", "-wal", "-shm"):
-        with suppress(FileNotFoundError):
-            path.with_name(path.name + suffix).rename(path.with_name(name + suffix))
-    _log.error("%s is damaged (%s): set aside as %s, starting empty", path, why, name)
-
-
-def remove_set_aside(path: Path) -> None:
-    """Delete what was set aside: it holds answers that a purge can't select."""
-    for old in path.parent.glob(f"{path.name}.damaged-*"):
-        old.unlink(missing_ok=True)
-
-
-def remove(path: Path) -> None:
-    """Delete the file and its journals."""
-    for suffix in ("", "-wal", "-shm"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
-
-
-def file_bytes(path: Path) -> int:
-    """What the file and its journals take on disk."""
-    total = 0
-    for suffix in ("", "-wal", "-shm"):
-        with suppress(OSError):
-            total += path.with_name(path.name + suffix).stat().st_size
-    return total
-
-
 def _prepare(path: Path) -> None:
-    """The directory and an empty file, for their owner alone: SQLite gives its journals
-    the file's mode.
-    """
+    """The directory and an empty file, for their owner alone."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        path.chmod(0o600)
+        make_private(path)
     except OSError as error:
         if error.errno in _PASSING:
             raise
         raise ConfigError(f"can't write the cache at {path}: {error.strerror}") from None
-
-
-def _code(error: sqlite3.Error) -> int:
-    """SQLite's primary result code; 0 where the error is not SQLite's."""
-    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
 def _refuse_unwritable(path: Path, error: sqlite3.Error) -> None:

@@ -54,7 +54,7 @@ class EmbeddingCache:
         """What is kept under these keys and has not expired; the rest is simply not there."""
         now, generation = self._clock.now(), self.generation
         wanted = dict.fromkeys(keys)
-        found = {key: kept for key in wanted if (kept := self._in_memory(key, now))}
+        found = self.in_memory(wanted)
         elsewhere = [key for key in wanted if key not in found]
         if elsewhere:
             for stored in await self._store.find(elsewhere, now):
@@ -63,6 +63,11 @@ class EmbeddingCache:
                     found[stored.key] = stored
                     self._keep(stored)
         return found
+
+    def in_memory(self, keys: Iterable[bytes]) -> dict[bytes, StoredVector]:
+        """What of it can be told at once: all that was put a moment ago, room permitting."""
+        now = self._clock.now()
+        return {key: kept for key in keys if (kept := self._unexpired(key, now))}
 
     def put(self, vectors: Sequence[StoredVector], generation: int) -> bool:
         """Keep these, unless something was purged since `generation`."""
@@ -83,7 +88,7 @@ class EmbeddingCache:
                 self._drop(key)
         return len(meant | await self._store.forget(selector, dry_run=dry_run))
 
-    def _in_memory(self, key: bytes, now: float) -> StoredVector | None:
+    def _unexpired(self, key: bytes, now: float) -> StoredVector | None:
         kept = self._kept.get(key)
         if kept is None:
             return None

@@ -24,9 +24,9 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TypeVar
 
-from sidecar.cache.database import remove_set_aside, set_aside
 from sidecar.cache.entry import Selector
 from sidecar.errors import SidecarError
+from sidecar.sqlite_files import remove_set_aside, set_aside
 
 VERSION = 1
 ROW_BYTES = 300

@@ -25,6 +25,7 @@ from sidecar.cache.rows import (
     frame,
 )
 from sidecar.cache.slots import Listed, Place
+from sidecar.sqlite_files import is_damage
 
 _ENTRY = f"SELECT {', '.join(ENTRY_COLUMNS)} FROM entries WHERE row = ?"  # noqa: S608 - constants
 _VECTOR = f"SELECT {', '.join(VECTOR_PARTS)} FROM vectors WHERE embedding = ? AND "  # noqa: S608 - constants
@@ -94,7 +95,7 @@ class Reader:
         except DamagedRowError:
             return Flaw.DAMAGED
         except sqlite3.Error as error:
-            return Flaw.DAMAGED if database.is_damage(error) else Flaw.UNREADABLE
+            return Flaw.DAMAGED if is_damage(error) else Flaw.UNREADABLE
 
     def directory(self, epoch: int) -> Iterator[list[Listed]]:
         """All entries, in parts, from the index that holds nothing else; raises sqlite3.Error."""

@@ -25,13 +25,13 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from sidecar.cache import database
 from sidecar.cache.commands import Drop, Flush, Forget, News, Save
 from sidecar.cache.entry import Selector
 from sidecar.cache.reader import Flaw, Found, Owner, Reader, VectorChunk
 from sidecar.cache.slots import Listed, Place
 from sidecar.cache.writer import Writer
 from sidecar.clock import Clock
+from sidecar.sqlite_files import file_bytes
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -149,7 +149,7 @@ class Store:
     @property
     def file_bytes(self) -> int:
         """What the files take on disk."""
-        return database.file_bytes(self._path)
+        return file_bytes(self._path)
 
     async def open(self, take: Callable[[list[Listed]], None], hear: Callable[[News], None]) -> int:
         """See EntryStore."""

@@ -23,6 +23,7 @@ from sidecar.cache.commands import Command, FileLost, Flush, Forget, News, Saved
 from sidecar.cache.write_queue import WriteQueue
 from sidecar.clock import Clock
 from sidecar.errors import ConfigError
+from sidecar.sqlite_files import is_damage, remove, remove_set_aside, set_aside
 
 _BATCH_BYTES = 2 << 20
 _INDEX_BYTES = 32 << 10  # the journal's index
@@ -126,23 +127,23 @@ class Writer:
         if has_erased:
             statements.shrink(connection, free)
             statements.empty_journal(connection)
-            database.remove_set_aside(self._path)
+            remove_set_aside(self._path)
         elif free > 2 * _SHRINK_PAGES:
             statements.shrink(connection, _SHRINK_PAGES)
 
     def start_over(self, error: Exception) -> bool:
         """Put a fresh file in the place of one that is damaged or refuses to forget."""
-        is_damaged = isinstance(error, sqlite3.Error) and database.is_damage(error)
+        is_damaged = isinstance(error, sqlite3.Error) and is_damage(error)
         if not is_damaged and not self.queue.has_erasing():
             return False
         self._disconnect()
         try:
             if is_damaged:
-                database.set_aside(self._path, self._clock.now(), str(error))
+                set_aside(self._path, self._clock.now(), str(error))
             else:
                 _log.error("the disk refuses a purge (%s): deleting %s", error, self._path)
-                database.remove(self._path)
-                database.remove_set_aside(self._path)
+                remove(self._path)
+                remove_set_aside(self._path)
         except OSError:
             return False
         self.epoch += 1

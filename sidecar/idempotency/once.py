@@ -5,13 +5,14 @@ same flight; who asks later gets what was kept. Making the answer does not end w
 client that asked first: a client that sends a key means to ask again when its connection
 breaks, and shall then find the answer instead of paying for a second one.
 
-An answer is kept before its flight is over, so between the two nobody can miss it.
+An answer is kept before its flight is over, so between the two nobody can miss it. What a
+process was still making when it was killed is not known to the next one: it is made again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -46,14 +47,26 @@ class Once:
         self._flights: Flights[Piece, Recorded] = Flights(tasks)
 
     @contextmanager
-    def answering(self, place: Place, asked: bytes, make: Maker) -> Iterator[AnswerFlight]:
-        """The flight that brings the answer. `IdempotencyMismatchError` for another body."""
-        with self._flights.boarded(
-            place.digest,
-            lambda flight: self._answer(flight, place, asked, make),
-            leader=asked.hex(),
-        ) as flight:
-            if flight.leader != asked.hex():
+    def answering(
+        self,
+        place: Place,
+        asked: bytes,
+        make: Maker,
+        request_id: str = "",
+        held: AbstractContextManager[None] | None = None,
+    ) -> Iterator[AnswerFlight]:
+        """The flight that brings the answer. `IdempotencyMismatchError` for another body.
+
+        `held` is entered for as long as the answer is looked for or made for this request.
+        """
+
+        async def work(flight: AnswerFlight) -> Recorded:
+            with held or nullcontext():
+                return await self._answer(flight, place, asked, make)
+
+        leader = f"{asked.hex()} {request_id}"
+        with self._flights.boarded(place.digest, work, leader=leader) as flight:
+            if flight.leader.partition(" ")[0] != asked.hex():
                 raise mismatch()
             if flight.passengers == 1:
                 # The key itself travels too: the work goes on when every client has left.
@@ -63,6 +76,7 @@ class Once:
     async def _answer(
         self, flight: AnswerFlight, place: Place, asked: bytes, make: Maker
     ) -> Recorded:
+        generation = self._store.generation
         kept = await self._store.get(place)
         if kept is not None:
             if kept.asked != asked:
@@ -70,8 +84,14 @@ class Once:
             return kept
         made = await make(flight.emit)
         if made.is_whole:
-            await self._store.put(place, made.answer)
+            await self._store.put(place, made.answer, generation)
         return made.answer
+
+
+def joined_of(flight: AnswerFlight, request_id: str) -> str:
+    """The id of the request that a flight began for; empty where it is this one."""
+    first = flight.leader.partition(" ")[2]
+    return "" if first == request_id else first
 
 
 def mismatch() -> IdempotencyMismatchError:

@@ -44,7 +44,13 @@ def place_of(tenant: str, user: str, client_key: str, key: str) -> Place:
     return Place(digest.digest(), tenant, user)
 
 
-def asked_digest(endpoint: Endpoint, body: bytes) -> bytes:
-    """Equal where the endpoint and the JSON of the body are, however that is spelled."""
+def asked_digest(endpoint: Endpoint, body: bytes, betas: str = "") -> bytes:
+    """Equal where the endpoint and the JSON of the body are, however that is spelled.
+
+    `betas` are part of what is asked that Anthropic's clients put into a header. What other
+    headers say (about the cache, the route, the time) makes no other request: who sends a
+    key again wants the answer that there is.
+    """
     canonical = orjson.dumps(read_object(body), option=orjson.OPT_SORT_KEYS)
-    return sha256(endpoint.value.encode() + b"\0" + canonical).digest()
+    parts = (endpoint.value.encode(), betas.encode(errors="surrogateescape"), canonical)
+    return sha256(b"\0".join(parts)).digest()

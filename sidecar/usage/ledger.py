@@ -21,6 +21,7 @@ from pathlib import Path
 from sidecar.clock import Clock
 from sidecar.domain import Json
 from sidecar.events import Event, RequestRow
+from sidecar.sqlite_files import make_private, result_code, set_aside
 from sidecar.usage import rows
 
 BATCH_S = 0.25
@@ -137,7 +138,7 @@ class RequestLedger:
     def _write(self, batch: list[RequestRow]) -> int:
         """Write the rows; how many of them SQLite can't hold."""
         if self._damaged.is_set():
-            self._set_aside()
+            self._start_over()
         with self._connected() as connection, connection:
             lost = _insert_all(connection, batch)
             self._sweep(connection)
@@ -169,9 +170,8 @@ class RequestLedger:
 
     @contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection]:
-        fresh = not self._path.exists()
-        if fresh:
-            self._path.touch(mode=0o600)
+        if not self._path.exists():
+            make_private(self._path)
         with closing(sqlite3.connect(self._path, timeout=2.0)) as connection:
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             if not version:
@@ -190,24 +190,18 @@ class RequestLedger:
             self._damaged.set()
             self._news.set()
 
-    def _set_aside(self) -> None:
+    def _start_over(self) -> None:
         """Keep the damaged file under another name. The thread's work, for it alone writes."""
         self._let_go()
-        aside = self._path.with_name(f"{self._path.name}.damaged-{int(self._clock.now())}")
-        for suffix in ("", "-wal", "-shm"):
-            part = Path(f"{self._path}{suffix}")
-            if part.exists():
-                part.replace(f"{aside}{suffix}")
+        set_aside(self._path, self._clock.now(), "the request ledger can't be read")
         self._damaged.clear()
-        _log.error("the request ledger is damaged; it is kept as %s and a new one begins", aside)
 
 
 def _is_damage(error: Exception) -> bool:
     """Whether the file itself is at fault: a full disk or a locked file may pass."""
     if isinstance(error, OSError):
         return False
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
-    return code & 0xFF not in _PASSING
+    return result_code(error) not in _PASSING
 
 
 def _create(connection: sqlite3.Connection) -> None:

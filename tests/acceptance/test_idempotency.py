@@ -119,9 +119,11 @@ def test_a_stream_that_broke_is_not_kept(running: Sidecar, provider: Provider) -
 def test_the_row_of_what_is_given_again_names_the_first(
     running: Sidecar, provider: Provider
 ) -> None:
-    """No tokens are counted for it, for none were used."""
+    """No tokens are counted for it, for none were used; each of the two is counted once."""
+    before = running.gauge("sidecar_requests_total")
     first, again = ask(running, "row"), ask(running, "row")
     told, row = running.row(first), running.row(again)
+    assert running.gauge("sidecar_requests_total") == before + 2
     assert told["input_tokens"] > 0
     assert (row["input_tokens"], row["attempts"], row["outcome"]) == (None, [], "coalesced")
     first_id = first.headers["x-sidecar-request-id"]
@@ -172,14 +174,37 @@ def test_another_body_at_the_same_time_is_refused(slow: tuple[Sidecar, Provider]
 
 @KINDS
 def test_a_client_that_left_finds_its_answer(slow: tuple[Sidecar, Provider], fields: Any) -> None:
-    """The connection broke, the work went on, and the second try pays nothing."""
+    """The connection broke, the work went on, and the second try pays nothing.
+
+    Each of the two is counted once, and the first one's row tells that nobody waited for it.
+    """
     sidecar, provider = slow
     provider.forget()
+    before = sidecar.gauge("sidecar_requests_total")
     key = f"left-{len(fields)}"
     leave_after_asking(sidecar, key, asking("Once?", **UNCACHED, **fields))
     reply = ask(sidecar, key, **fields)
     assert (reply.status, reply.headers["idempotent-replayed"]) == (200, "true")
     assert provider.outcomes == ["completed"]
+    sidecar.idle()
+    until(lambda: sidecar.gauge("sidecar_requests_total") == before + 2, "two rows")
+    first = first_of(sidecar, reply)
+    assert (first["status"], first["error"], first["output_tokens"] > 0) == (200, "", True)
+    assert "left" in [each["word"] for each in first["decisions"] if each["stage"] == "client"]
+
+
+def test_a_client_that_waits_no_longer_finds_its_answer(slow: tuple[Sidecar, Provider]) -> None:
+    """Its own limit ends its waiting, not the work; the second try waits longer."""
+    sidecar, provider = slow
+    provider.forget()
+    late = ask(sidecar, "late", headers={"x-sidecar-timeout-ms": "50"})
+    assert (late.status, late.json["error"]["code"]) == (504, "upstream_timeout")
+    reply = ask(sidecar, "late")
+    assert reply.headers["idempotent-replayed"] == "true"
+    assert provider.outcomes == ["completed"]
+    told = first_of(sidecar, reply)
+    assert (told["status"], told["error"]) == (200, "")
+    assert "upstream_timeout" in [each["word"] for each in told["decisions"]]
 
 
 def leave_after_asking(sidecar: Sidecar, key: str, body: Any) -> None:
@@ -194,7 +219,13 @@ def leave_after_asking(sidecar: Sidecar, key: str, body: Any) -> None:
     with socket.create_connection((place.hostname, place.port)) as peer:
         peer.sendall(head.encode() + content)
         until(lambda: sidecar.gauge("sidecar_in_flight") == 1, "the request on its way")
-    until(lambda: sidecar.gauge("sidecar_in_flight") == 0, "the client is gone")
+
+
+def first_of(sidecar: Sidecar, reply: Reply) -> Any:
+    """The row of the request that an answer was made for, by the row of one that shared it."""
+    decisions = sidecar.row(reply)["decisions"]
+    (first,) = {each["detail"]["first"] for each in decisions if each["stage"] == "idempotency"}
+    return sidecar.admin("GET", f"/api/requests/{first}").json
 
 
 @KINDS

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.cache import database
-from sidecar.cache.database import DamagedFileError, open_reader, open_writer, set_aside
+from sidecar.cache.database import open_reader, open_writer
 from sidecar.errors import ConfigError
 from tests.cache.making import NOW
 
@@ -109,17 +109,6 @@ def test_only_the_newest_is_kept(path: Path) -> None:
     assert _set_aside(path) == [f"cache.sqlite.damaged-{int(NOW) + 2}"]
 
 
-def test_journals_go_with_their_file(path: Path) -> None:
-    """A journal is never left behind to be played into the fresh file."""
-    path.parent.mkdir()
-    for suffix in ("", "-wal", "-shm"):
-        path.with_name(path.name + suffix).write_bytes(b"old")
-    set_aside(path, NOW, "a test")
-    aside = f"cache.sqlite.damaged-{int(NOW)}"
-    assert _set_aside(path) == [aside, f"{aside}-shm", f"{aside}-wal"]
-    assert not path.with_name("cache.sqlite-wal").exists()
-
-
 def test_place_that_is_a_directory_is_refused(path: Path) -> None:
     """Where a file can't be made, the error is one line that names the place."""
     path.mkdir(parents=True)
@@ -149,9 +138,3 @@ def test_reader_cannot_write(path: Path) -> None:
     _open(path).close()
     with closing(open_reader(path)) as reader, pytest.raises(sqlite3.OperationalError):
         reader.execute("DELETE FROM entries")
-
-
-def test_unknown_error_is_no_damage() -> None:
-    """A full disk is not a broken file."""
-    assert not database.is_damage(sqlite3.OperationalError("disk full"))
-    assert issubclass(DamagedFileError, Exception)

@@ -7,9 +7,10 @@ import pytest
 
 from sidecar.cache import statements
 from sidecar.cache.commands import Save
-from sidecar.cache.database import open_writer, set_aside
+from sidecar.cache.database import open_writer
 from sidecar.cache.reader import Flaw, Owner, Reader
 from sidecar.cache.slots import Listed, Place
+from sidecar.sqlite_files import set_aside
 from tests.cache.making import NOW, entry, vector
 
 PLACE = Place(1, entry().key)

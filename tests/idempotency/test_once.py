@@ -1,11 +1,12 @@
 """The same key and body is answered once, in whatever order it is asked."""
 
 import asyncio
+from contextlib import contextmanager
 
 import pytest
 
 from sidecar.errors import IdempotencyMismatchError, SidecarError
-from sidecar.idempotency.once import Made, Once
+from sidecar.idempotency.once import Made, Once, joined_of
 from sidecar.idempotency.recorded import place_of
 from sidecar.singleflight import FlightAbandonedError
 
@@ -126,6 +127,60 @@ async def test_what_broke_in_the_middle_is_not_kept(once, answer):
     await asked(once, broken)
     await asked(once, broken)
     assert broken.times == 2
+
+
+async def test_what_was_forgotten_meanwhile_is_not_kept(make, tasks, maker):
+    """A purge means what is still being made as well: it was asked for before."""
+    store = make()
+    once = Once(store, tasks)
+    with once.answering(KEY, b"asked", maker) as flight:
+        await flight.departure()
+        await store.forget("all", "", dry_run=False)
+        maker.go.set()
+        assert await flight.result() == maker.made.answer
+    await asked(once, maker)
+    assert maker.times == 2
+
+
+async def test_who_joined_is_told_whom(once, maker):
+    """By the id of the request that the answer is made for; that one has joined nobody."""
+    with (
+        once.answering(KEY, b"asked", maker, "req_1") as first,
+        once.answering(KEY, b"asked", maker, "req_2") as second,
+    ):
+        assert (joined_of(first, "req_1"), joined_of(second, "req_2")) == ("", "req_1")
+        maker.go.set()
+        await second.result()
+
+
+@pytest.mark.parametrize("end", ["made", "kept", "failed"])
+async def test_a_request_is_held_for_as_long_as_it_is_worked_on(once, maker, tasks, end):
+    """From before the first look until after the end, whoever leaves; a passenger's never is."""
+    held: list[str] = []
+
+    @contextmanager
+    def holding(name: str):
+        held.append(name)
+        try:
+            yield
+        finally:
+            held.remove(name)
+
+    maker.error = SidecarError("it broke") if end == "failed" else None
+    if end == "kept":
+        maker.go.set()
+        await asked(once, maker)
+    with once.answering(KEY, b"asked", maker, "req_1", holding("first")):
+        await asyncio.sleep(0)
+        with once.answering(KEY, b"asked", maker, "req_2", holding("second")):
+            assert held == ["first"]
+    if end != "kept":
+        await asyncio.sleep(0.01)
+        assert held == ["first"]
+    maker.go.set()
+    while held:
+        await asyncio.sleep(0.001)
+    assert maker.times == 1
 
 
 async def test_the_end_of_the_process_is_told_to_who_waits(once, maker, tasks):

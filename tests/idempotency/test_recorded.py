@@ -55,6 +55,13 @@ def test_the_endpoint_is_part_of_what_is_asked():
     assert chat != messages
 
 
+def test_features_that_a_header_switches_on_are_part_of_what_is_asked():
+    """Anthropic's clients put them there; and nothing of the body can be taken for them."""
+    plain, beta = (asked_digest(Endpoint.MESSAGES, b"{}", betas) for betas in ("", "files-1"))
+    assert plain != beta
+    assert asked_digest(Endpoint.MESSAGES, b'{"files-1":0}') not in {plain, beta}
+
+
 def test_what_is_no_json_is_refused():
     """As everywhere."""
     with pytest.raises(InvalidRequestError):

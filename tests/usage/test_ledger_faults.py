@@ -58,7 +58,7 @@ async def test_a_damaged_file_is_set_aside_and_a_new_one_begins(make, make_row, 
     ledger = await written(make(), make_row(id="a"))
     (aside,) = path.parent.glob("requests.sqlite.damaged-*")
     assert aside.read_bytes().startswith(b"no database")
-    assert str(aside) in caplog.text
+    assert f"set aside as {aside.name}" in caplog.text
     assert (ledger.failing, (await ledger.find("a"))["id"]) == (False, "a")
 
 
