@@ -8,6 +8,7 @@ while requests are answered.
 
 from __future__ import annotations
 
+from asyncio import all_tasks
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 
@@ -19,7 +20,9 @@ from sidecar.cache.tiers import Cache
 from sidecar.clock import SystemClock
 from sidecar.config import Config
 from sidecar.counting import Counting
+from sidecar.domain import Json
 from sidecar.embed import EmbeddingQueue, open_embedder
+from sidecar.embedding_fill import EmbeddingFiller
 from sidecar.embeddings import Embeddings
 from sidecar.events import Observers
 from sidecar.fill import Filler
@@ -112,11 +115,11 @@ class Sidecar:
         self.operations = Operations(
             self.cache, self.embedding_cache, self.answers, self.ledger, self.metrics,
             self.switch, self.drain, self.routes, self.reloader, self.clock,
-            about=self._about(state),
+            work=self._work, about=self._about(state),
         )  # fmt: skip
         self.pipeline = self._pipeline(config)
         self.embeddings = self._embeddings(config)
-        self.counting = Counting(self._providers.clients, self.routes.table)
+        self.counting = Counting(self.dispatcher, self.routes.table)
         self.routes.follow(self._use_routes)
         self.lag = LoopLag(self.clock)
         self.desk = self._desk(config)
@@ -149,9 +152,13 @@ class Sidecar:
         )  # fmt: skip
 
     def _embeddings(self, config: Config) -> Embeddings:
+        self.embedding_filler = EmbeddingFiller(
+            self.dispatcher, self.embedding_cache, self.clock,
+            store_fallback=config.cache.store_fallback,
+        )  # fmt: skip
         return Embeddings(
-            self._providers.clients, self.routes.table, self.embedding_cache,
-            self.switch.settings_for, self.clock, store_fallback=config.cache.store_fallback,
+            self.embedding_filler, self.routes.table, self.embedding_cache,
+            self.switch.settings_for, self.clock, tasks=self.tasks,
         )  # fmt: skip
 
     def _doors(self) -> dict[str, Door]:
@@ -180,7 +187,10 @@ class Sidecar:
         self._resources.push_async_callback(self._providers.close)
         configured = self.reloader.config.providers
         self._providers.adopt(configured, await self._providers.prepare(configured))
+        table = wiring.route_table(self.reloader.config.models)
+        self.routes.configure(self._providers.bound(table))
         self.tasks.start(self.lag.run(), name="loop-lag")
+        self.tasks.start(self.answers.expire(), name="answers-expiry")
         self.tasks.start(self.reloader.watch(), name="config-watch")
         self.operations.began_at = self.clock.now()
         self.operations.running = True
@@ -200,11 +210,11 @@ class Sidecar:
         table, chat = wiring.route_table(config.models), wiring.chat_settings(config)
         cache = wiring.switch_settings(config.cache)
         self._providers.adopt(config.providers, made)
-        self.routes.configure(table)
+        self.routes.configure(self._providers.bound(table))
         self.switch.configure(*cache)
         self.cache.expiry.keep_stale_s = wiring.keep_stale_s(config.cache)
         self.filler.store_fallback = config.cache.store_fallback
-        self.embeddings.store_fallback = config.cache.store_fallback
+        self.embedding_filler.store_fallback = config.cache.store_fallback
         self.metrics.configured(config.models, wiring.targets(config))
         self.desk.settings = chat
         self._model_names[:] = config.models
@@ -213,6 +223,11 @@ class Sidecar:
 
     def _use_routes(self, table: RouteTable) -> None:
         self.pipeline.routes = self.embeddings.routes = self.counting.routes = table
+
+    def _work(self) -> dict[str, Json]:
+        """What is under way. With nobody asking, each of them comes back to where it was."""
+        calls = sum(self.dispatcher.in_flight.values())
+        return {"requests": self.desk.in_flight, "calls": calls, "tasks": len(all_tasks())}
 
     def _about(self, state: StateDir) -> dict[str, object]:
         return {

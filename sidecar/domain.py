@@ -22,6 +22,7 @@ class Endpoint(StrEnum):
     RESPONSES = "responses"
     MESSAGES = "messages"
     EMBEDDINGS = "embeddings"
+    COUNT_TOKENS = "count_tokens"
 
 
 class Dialect(StrEnum):
@@ -109,11 +110,10 @@ class Message:
 class ChatRequest:
     """What was asked.
 
-    `parameters` are the fields that change an answer and that this version knows, `unknown`
-    the rest. Both are passed on and belong to the scope; `labels` (metadata, user, store,
-    safety_identifier) are passed on and don't. Attachments, `unknown` and `extra` are in the
-    words of `dialect`; a codec of another translates them or refuses them by name. Answers
-    of one dialect are not given in another, so it belongs to the scope.
+    `parameters` are the fields that change an answer and are known here, `unknown` the rest.
+    Both are passed on and belong to the scope; `labels` (metadata, user, store, safety_identifier)
+    are passed on and don't. Attachments, `unknown` and `extra` are in the words of `dialect`,
+    which belongs to the scope; a codec of another translates them or refuses them by name.
     """
 
     model: str

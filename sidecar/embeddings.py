@@ -1,29 +1,37 @@
-"""The way of a request for embeddings: look up each item, ask for the rest, keep it.
+"""The way of a request for embeddings: look up each item, fly for the rest, join both.
 
 The same promises as for chat: a broken cache is a miss, every attempt and decision is in
 the trail, and a fallback's answer is not kept. An item that stands twice in a request is
 asked for once.
+
+Requests that lack the same items at the same time share one flight. Those that lack some
+of them in common do not: a provider refuses a request as a whole, and nobody shall be
+refused for what stands in another's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import NamedTuple
 
 from sidecar.cache.embeddings import EmbeddingCache
 from sidecar.cache.embeddings_key import EmbeddingScope, item_keys, permit_embeddings
 from sidecar.cache.embeddings_store import StoredVector
-from sidecar.cache.policy import Permission, Settings
+from sidecar.cache.policy import Settings
 from sidecar.clock import Clock
 from sidecar.domain import Call, Outcome, Usage
-from sidecar.embedding_targets import Answered, EmbeddingTargets
-from sidecar.errors import CacheMissError
+from sidecar.embedding_fill import EmbeddingFiller, Landed, Wanted
+from sidecar.errors import CacheMissError, UpstreamTimeoutError
+from sidecar.patience import due, patience_until
+from sidecar.pipeline import leaving, naming_attempts
 from sidecar.reasons import Reason
-from sidecar.route.table import Route, RouteTable
+from sidecar.route.table import RouteTable
+from sidecar.singleflight import Flight, Flights
+from sidecar.tasks import Tasks
 from sidecar.trail import Trail
-from sidecar.wire.embeddings import Embedded, EmbeddingRequest, Item
+from sidecar.wire.embeddings import EmbeddingRequest, Item
 
 NOTHING_COUNTED = Usage(0, 0)
 
@@ -47,58 +55,44 @@ class EmbeddingReply:
         return 0 < self.cached < len(self.vectors)
 
 
-class _Asked(NamedTuple):
-    """All that follows from a request before anything is looked up."""
-
-    call: Call
-    request: EmbeddingRequest
-    trail: Trail
-    route: Route
-    permission: Permission
-    keys: list[bytes]
-
-
 class Embeddings:
     """Answers requests for embeddings. `routes` may be replaced at any time.
 
-    `providers` are all by name, and may change; a target whose provider makes no embeddings
-    is passed over, and where there is no other the request is refused by name.
+    A target whose provider makes no embeddings is passed over, and where there is no other
+    the request is refused by name.
     """
 
     def __init__(  # noqa: PLR0913 - what it stands on, each by name
         self,
-        providers: Mapping[str, object],
+        filler: EmbeddingFiller,
         routes: RouteTable,
         cache: EmbeddingCache,
         settings_for: Callable[[Call], Settings],
         clock: Clock,
         *,
-        store_fallback: bool = False,
+        tasks: Tasks,
     ) -> None:
-        self._targets = EmbeddingTargets(providers, clock)
         self.routes = routes
+        self._filler = filler
         self._cache = cache
         self._settings_for = settings_for
         self._clock = clock
-        self.store_fallback = store_fallback
+        self._flights: Flights[None, Landed] = Flights(tasks)
 
     async def answer(self, call: Call, request: EmbeddingRequest, trail: Trail) -> EmbeddingReply:
         """The vectors of all items, each from the cache or from a provider."""
-        asked = self._understand(call, request, trail)
-        generation = self._cache.generation
-        found = await self._look_up(asked)
-        missing = _missing(asked, found)
+        wanted = self._understand(call, request, trail)
+        found = await self._look_up(wanted)
+        missing = _missing(wanted, found)
         if not missing:
-            return self._all_cached(asked, found)
+            return self._all_cached(wanted, found)
         if call.controls.only_if_cached:
             raise CacheMissError("not all items are cached, and only that was allowed")
-        answered = await self._targets.ask(
-            call, request, list(missing.values()), asked.route, trail
-        )
-        self._keep(asked, list(missing), answered, generation)
-        return _joined(asked, found, missing, answered.embedded)
+        landed = await self._fly(wanted, missing)
+        found = {**found, **landed.found}
+        return _joined(wanted, found, landed) if landed.made else self._all_cached(wanted, found)
 
-    def _understand(self, call: Call, request: EmbeddingRequest, trail: Trail) -> _Asked:
+    def _understand(self, call: Call, request: EmbeddingRequest, trail: Trail) -> Wanted:
         route = self.routes.require(request.model, call.route)
         permission = permit_embeddings(call, self._settings_for(call))
         scope = EmbeddingScope(
@@ -106,42 +100,60 @@ class Embeddings:
         ).digest(call)
         keys = item_keys(scope, request.items)
         trail.understood(scope, sha256(b"".join(keys)).digest(), route.variant)
-        return _Asked(call, request, trail, route, permission, keys)
+        return Wanted(call, request, trail, route, permission, keys, self._cache.generation)
 
-    async def _look_up(self, asked: _Asked) -> dict[bytes, StoredVector]:
+    async def _look_up(self, wanted: Wanted) -> dict[bytes, StoredVector]:
         """What may be served. Nothing in shadow mode, which only notes what it would do."""
-        trail, permission = asked.trail, asked.permission
+        trail, permission = wanted.trail, wanted.permission
         if permission.read is not None:
             trail.refused("policy", permission.read)
             trail.outcome = Outcome.BYPASS if permission.bypass else Outcome.MISS
             return {}
         with trail.timed("search"):
-            found = await self._cache.find(asked.keys)
-        fresh = {key: kept for key, kept in found.items() if not self._too_old(kept, asked.call)}
-        self._note(asked, found, fresh)
+            found = await self._cache.find(wanted.keys)
+        now = self._clock.now()
+        fresh = {key: kept for key, kept in found.items() if wanted.may_be(kept, now)}
+        _note(wanted, found, fresh)
         return {} if permission.shadow else fresh
 
-    def _too_old(self, kept: StoredVector, call: Call) -> bool:
-        limit = call.controls.max_age_s
-        return limit is not None and self._clock.now() - kept.created_at > limit
+    async def _fly(self, wanted: Wanted, missing: Mapping[bytes, Item]) -> Landed:
+        """Take part in the one flight for these items; who may not share flies alone."""
+        trail, call = wanted.trail, wanted.call
+        boarded = self._flights.boarded(
+            _flight_key(wanted, missing),
+            lambda flight: self._filler.fill(wanted, missing, flight.notes),
+            leader=call.id,
+        )
+        with naming_attempts(trail), ExitStack() as aboard:
+            flight = aboard.enter_context(boarded)
+            aboard.callback(leaving, flight, trail)
+            aboard.enter_context(trail.waiting())
+            trail.attempts = flight.notes
+            if flight.leader != call.id:
+                trail.joined(flight.leader)
+            try:
+                return await self._arrival(wanted, flight)
+            except UpstreamTimeoutError:
+                aboard.close()
+                await flight.forsaken()  # what was under way for nobody else is named as well
+                raise
 
-    def _note(
-        self, asked: _Asked, found: Mapping[bytes, object], fresh: Mapping[bytes, object]
-    ) -> None:
-        trail = asked.trail
-        cached = sum(key in fresh for key in asked.keys)
-        trail.note("cache", "looked", {"items": len(asked.keys), "cached": cached})
-        if not cached:
-            trail.refused("cache", Reason.TOO_OLD if found else Reason.NOT_FOUND)
-        elif asked.permission.shadow and cached == len(asked.keys):
-            trail.shadowed()
+    async def _arrival(self, wanted: Wanted, flight: Flight[None, Landed]) -> Landed:
+        trail = wanted.trail
+        async with patience_until(due(wanted.call.timeout_s, trail.elapsed_ms)):
+            landed = await flight.result()
+        if landed.made:
+            trail.answered(landed.model, landed.provider, landed.attempts, landed.usage)
+        trail.stored = landed.stored
+        trail.store_reason = landed.refusal or ""
+        return landed
 
-    def _all_cached(self, asked: _Asked, found: Mapping[bytes, StoredVector]) -> EmbeddingReply:
-        kept = [found[key] for key in asked.keys]
-        now = self._clock.now()
-        asked.trail.hit(Outcome.EXACT, "", kept[0].answered_model, kept[0].provider)
-        asked.trail.age_s = max(now - each.created_at for each in kept)
-        asked.trail.usage = NOTHING_COUNTED
+    def _all_cached(self, wanted: Wanted, found: Mapping[bytes, StoredVector]) -> EmbeddingReply:
+        kept = [found[key] for key in wanted.keys]
+        now, trail = self._clock.now(), wanted.trail
+        trail.hit(Outcome.EXACT, "", kept[0].answered_model, kept[0].provider)
+        trail.age_s = max(now - each.created_at for each in kept)
+        trail.usage = NOTHING_COUNTED
         return EmbeddingReply(
             kept[0].answered_model,
             tuple(each.vector for each in kept),
@@ -150,51 +162,33 @@ class Embeddings:
             min(each.expires_at for each in kept) - now,
         )
 
-    def _keep(self, asked: _Asked, keys: list[bytes], answered: Answered, generation: int) -> None:
-        trail, permission = asked.trail, asked.permission
-        if permission.write is not None:
-            trail.store_reason = permission.write.value
-            return
-        if answered.is_fallback and not self.store_fallback:
-            trail.store_reason = Reason.FALLBACK.value
-            return
-        made = [self._stored(asked, key, vector, answered) for key, vector in zip(
-            keys, answered.embedded.vectors, strict=True)]  # fmt: skip
-        trail.stored = self._cache.put(made, generation)
 
-    def _stored(self, asked: _Asked, key: bytes, vector: bytes, answered: Answered) -> StoredVector:
-        call, now = asked.call, self._clock.now()
-        tags = call.controls.tags
-        return StoredVector(
-            key=key,
-            vector=vector,
-            model=call.request.model,
-            answered_model=answered.embedded.model or answered.target.model,
-            provider=answered.target.provider,
-            tenant=call.caller.tenant,
-            user=call.caller.user,
-            tags="\n".join(("", *tags, "")) if tags else "",
-            created_at=now,
-            expires_at=now + asked.permission.ttl_s,
-        )
+def _note(wanted: Wanted, found: Mapping[bytes, object], fresh: Mapping[bytes, object]) -> None:
+    trail = wanted.trail
+    cached = sum(key in fresh for key in wanted.keys)
+    trail.note("cache", "looked", {"items": len(wanted.keys), "cached": cached})
+    if not cached:
+        trail.refused("cache", Reason.TOO_OLD if found else Reason.NOT_FOUND)
+    elif wanted.permission.shadow and cached == len(wanted.keys):
+        trail.shadowed()
 
 
-def _missing(asked: _Asked, found: Mapping[bytes, object]) -> dict[bytes, Item]:
+def _missing(wanted: Wanted, found: Mapping[bytes, object]) -> dict[bytes, Item]:
     """What has to be asked for, each item once."""
-    pairs = zip(asked.keys, asked.request.items, strict=True)
+    pairs = zip(wanted.keys, wanted.request.items, strict=True)
     return {key: item for key, item in pairs if key not in found}
 
 
-def _joined(
-    asked: _Asked,
-    found: Mapping[bytes, StoredVector],
-    missing: Mapping[bytes, Item],
-    embedded: Embedded,
-) -> EmbeddingReply:
-    made = dict(zip(missing, embedded.vectors, strict=True))
+def _flight_key(wanted: Wanted, missing: Mapping[bytes, Item]) -> bytes | None:
+    """The same for the same items in whichever order; None for who may not share."""
+    return sha256(b"".join(sorted(missing))).digest() if wanted.permission.coalesces else None
+
+
+def _joined(wanted: Wanted, found: Mapping[bytes, StoredVector], landed: Landed) -> EmbeddingReply:
+    made = landed.made
     return EmbeddingReply(
-        asked.trail.answered_model,
-        tuple(found[key].vector if key in found else made[key] for key in asked.keys),
-        embedded.usage or NOTHING_COUNTED,
-        sum(key in found for key in asked.keys),
+        wanted.trail.answered_model,
+        tuple(made[key] if key in made else found[key].vector for key in wanted.keys),
+        landed.usage or NOTHING_COUNTED,
+        sum(key not in made for key in wanted.keys),
     )

@@ -131,12 +131,16 @@ class UnsupportedMediaTypeError(InvalidRequestError):
 
 
 class CacheMissError(SidecarError):
-    """`only-if-cached` was asked for and nothing is cached."""
+    """`only-if-cached` was asked for and nothing is cached. To repeat it at once is in vain."""
 
     status = 504
     code = "cache_miss"
     kind = "cache_error"
     origin = Origin.CLIENT
+
+    def __init__(self, message: str) -> None:
+        # The vendors' SDKs repeat a 504 unless they are told not to.
+        super().__init__(message, headers={"x-should-retry": "false"})
 
 
 class OverloadedError(SidecarError):

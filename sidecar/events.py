@@ -85,8 +85,11 @@ class RequestRow(NamedTuple):
 
     @property
     def joined(self) -> bool:
-        """Whether another request's flight was shared: its attempts stand in that one's row."""
-        return self.outcome == "coalesced" or any(d.stage == "flight" for d in self.decisions)
+        """Whether another request's flight was shared: its attempts are counted by that one's
+        row, unless that one left and this one inherited it.
+        """
+        words = {each.word for each in self.decisions if each.stage == "flight"}
+        return "inherited" not in words and (self.outcome == "coalesced" or bool(words))
 
     @property
     def overhead_ms(self) -> float:

@@ -61,8 +61,8 @@ class Filler:
             trail = found.trail
             model, provider = trail.answered_model, trail.answered_provider
             return Landed(found.completion, model, provider, found=found)
-        # The leader's own list: what was tried stands in its row even if it leaves midway.
-        attempts = asked.trail.attempts
+        # In all passengers' trails: what was tried stands in the row of one that leaves midway.
+        attempts: list[Attempt] = flight.notes
         try:
             call = asked.call
             if call.caller.user:

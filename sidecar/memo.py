@@ -31,3 +31,7 @@ class Memo(Generic[K, V]):
             del self._values[next(iter(self._values))]
         self._values[key] = value
         return value
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._values.clear()

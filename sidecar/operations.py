@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
 from sidecar import __version__
@@ -24,7 +24,9 @@ from sidecar.web.drain import Drain
 
 @dataclass(slots=True)
 class Operations:
-    """The admin plane's view. `about` is what doesn't change while the process lives."""
+    """The admin plane's view. `about` is what doesn't change while the process lives, `work`
+    tells what is under way.
+    """
 
     cache: Cache
     embeddings: EmbeddingCache
@@ -36,6 +38,7 @@ class Operations:
     live_routes: LiveRoutes
     reloader: Reloader
     clock: Clock
+    work: Callable[[], Mapping[str, Json]]
     about: Mapping[str, Json]
     began_at: float = 0.0
     running: bool = False
@@ -60,6 +63,7 @@ class Operations:
             "ready": self.ready(),
             "draining": self.drain.active,
             "mode": self.switch.mode.value,
+            "work": self.work(),
             "cache": asdict(self.cache.stats()),
             "ledger": {"dropped": self.ledger.dropped, "failing": self.ledger.failing},
             "config": self.reloader.state(),

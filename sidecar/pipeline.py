@@ -11,10 +11,13 @@ at the start of `Filler.fill`, settle at its end.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
-from typing import NamedTuple, TypeAlias
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import (
+    ExitStack,
+    aclosing,
+    contextmanager,
+)
+from typing import Any, NamedTuple, TypeAlias
 
 from sidecar.cache.key import CacheKey, cache_key
 from sidecar.cache.policy import Permission, Settings, permit
@@ -29,6 +32,7 @@ from sidecar.errors import (
 from sidecar.fill import Filler, Landed
 from sidecar.lookup import Lookup
 from sidecar.memo import Memo
+from sidecar.patience import due, hurried, patience_until
 from sidecar.question import Question
 from sidecar.reply import Reply
 from sidecar.route.table import Route, RouteTable
@@ -75,10 +79,21 @@ class Pipeline:
     ) -> None:
         self._lookup = lookup
         self._filler = filler
-        self.routes = routes
+        self._routes = routes
         self._settings_for = settings_for
         self._flights: Flights[Chunk, Landed] = Flights(tasks)
         self._understood: Memo[Place, Understood] = Memo(REMEMBERED)
+
+    @property
+    def routes(self) -> RouteTable:
+        """Who answers for which model name."""
+        return self._routes
+
+    @routes.setter
+    def routes(self, routes: RouteTable) -> None:
+        self._routes = routes
+        # What is remembered would keep the old table, and the providers of its calls, alive.
+        self._understood.clear()
 
     async def answer(self, call: Call, trail: Trail) -> Reply:
         """Reply from a verified entry, or ask a provider exactly once."""
@@ -136,29 +151,40 @@ class Pipeline:
         boarded = self._flights.boarded(
             key, lambda flight: self._filler.fill(asked, flight), leader=call.id
         )
-        with ExitStack() as aboard, naming_attempts(trail):
+        with naming_attempts(trail), ExitStack() as aboard:
             flight = aboard.enter_context(boarded)
+            aboard.callback(leaving, flight, trail)
             aboard.enter_context(trail.waiting())
+            trail.attempts = flight.notes
             if flight.leader != call.id:
                 trail.joined(flight.leader)
-            reply = await self._take_off(asked, flight)
+            try:
+                reply = await self._take_off(asked, flight)
+            except UpstreamTimeoutError:
+                aboard.close()
+                await flight.forsaken()  # what was under way for nobody else is named as well
+                raise
             if reply.chunks is not None:
                 reply.leave = aboard.pop_all().close
             return reply
 
     async def _take_off(self, asked: Question, flight: Flight[Chunk, Landed]) -> Reply:
         """The chunks as they come where a stream was asked for, else what lands."""
-        async with patience(asked.call.timeout_s):
+        trail, by = asked.trail, due(asked.call.timeout_s, asked.trail.elapsed_ms)
+        async with patience_until(by):
             if asked.call.request.stream:
                 await flight.departure()
                 if flight.has_events:
-                    return Reply(asked.trail, chunks=self._live(asked.trail, flight))
-            return self._landed(asked.trail, await flight.result())
+                    return Reply(trail, chunks=self._live(trail, flight, by))
+            return self._landed(trail, await flight.result())
 
-    async def _live(self, trail: Trail, flight: Flight[Chunk, Landed]) -> AsyncIterator[Chunk]:
+    async def _live(
+        self, trail: Trail, flight: Flight[Chunk, Landed], by: float | None
+    ) -> AsyncGenerator[Chunk, None]:
         with naming_attempts(trail):
-            async for chunk in flight.events():
-                yield chunk
+            async with aclosing(hurried(flight.events(), by)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
             self._landed(trail, await flight.result())
 
     def _landed(self, trail: Trail, home: Landed) -> Reply:
@@ -169,6 +195,13 @@ class Pipeline:
         trail.stored = home.stored
         trail.store_reason = home.refusal or ""
         return Reply(trail, home.completion)
+
+
+def leaving(flight: Flight[Any, Any], trail: Trail) -> None:
+    """One passenger goes; what the leader left behind is accounted for by one who stayed."""
+    leads, accounts = flight.leader == trail.call.id, flight.leaves(trail.call.id)
+    if leads is not accounts:
+        trail.note("flight", "handed_over" if leads else "inherited")
 
 
 def nobody_answered(error: UpstreamError) -> bool:
@@ -187,15 +220,3 @@ def naming_attempts(trail: Trail) -> Iterator[None]:
         else:  # the caller's own limit was over first: what was tried so far
             error.attempts = tuple(trail.attempts)
         raise
-
-
-@asynccontextmanager
-async def patience(limit_s: float | None) -> AsyncIterator[None]:
-    """The caller's own limit; the flight may go on for others."""
-    try:
-        async with asyncio.timeout(limit_s):
-            yield
-    except TimeoutError:
-        raise UpstreamTimeoutError(
-            "no answer came within x-sidecar-timeout-ms", reason="timeout_client"
-        ) from None

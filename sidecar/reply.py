@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -22,7 +22,7 @@ class Reply:
 
     trail: Trail
     completion: Completion | None = None
-    chunks: AsyncIterator[Chunk] | None = None
+    chunks: AsyncGenerator[Chunk, None] | None = None
     ttl_s: float | None = None
     replayed: bool = False
     leave: Callable[[], None] | None = None

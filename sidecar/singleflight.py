@@ -20,7 +20,7 @@ the answer has come. After golang.org/x/sync/singleflight, with events added.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -32,10 +32,15 @@ R = TypeVar("R")
 
 
 class Flight(Generic[E, R]):
-    """Work in progress with any number of passengers. `leader` names who started it."""
+    """Work in progress with any number of passengers. `leader` names who started it, `payer`
+    who accounts for it: another passenger where the leader left before the end. `notes` is
+    the work's own log, for those who leave before there is a result.
+    """
 
     def __init__(self, leader: str = "") -> None:
         self.leader = leader
+        self.payer = leader
+        self.notes: list[Any] = []
         self.passengers = 0
         self._events: list[E] = []
         self._news = asyncio.Event()
@@ -72,7 +77,7 @@ class Flight(Generic[E, R]):
         if not self._events:
             await self.result()
 
-    async def events(self) -> AsyncIterator[E]:
+    async def events(self) -> AsyncGenerator[E, None]:
         """All events from the first; ends with the work, raising its error."""
         seen = 0
         while True:
@@ -93,6 +98,22 @@ class Flight(Generic[E, R]):
         if self._task.cancelled():
             raise FlightAbandonedError("this process is about to end; call again")
         return self._task.result()
+
+    async def forsaken(self) -> None:
+        """Wait for the end of work that its last passenger has left; else return at once."""
+        while not self.passengers and not self.landed:
+            await self._news.wait()
+
+    def leaves(self, passenger: str) -> bool:
+        """A passenger is about to leave: whether the work is on its account.
+
+        It is on the leader's, unless that leaves while others wait: then it is on that of
+        the next one who leaves after the landing, or of the last who leaves before it.
+        """
+        if self.payer not in ("", passenger):
+            return False
+        self.payer = passenger if self.landed or self.passengers == 1 else ""
+        return bool(self.payer)
 
     def abandon(self) -> None:
         """Cancel the work."""

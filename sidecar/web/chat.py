@@ -5,81 +5,35 @@ What they have in common is here; how requests and answers are spelled is each f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from random import getrandbits
+from collections.abc import Mapping
+from dataclasses import replace
 
 from aiohttp import web
 
-from sidecar.admission import CLIENT_LEFT, Admission, RateLimit
-from sidecar.clock import Clock
 from sidecar.domain import Call, ChatRequest, Completion, Dialect
-from sidecar.errors import CacheMissError, SidecarError
-from sidecar.events import Observers
-from sidecar.idempotency.once import Made, Once, Piece
-from sidecar.idempotency.recorded import Recorded, asked_digest, place_of
-from sidecar.identify import (
-    Client,
-    IdentityRules,
-    identify,
-    keys_given,
-    require_client,
-    with_key,
-)
+from sidecar.idempotency.once import Made
+from sidecar.idempotency.recorded import Recorded
+from sidecar.identify import require_client
 from sidecar.memo import Memo
-from sidecar.pipeline import Pipeline
 from sidecar.reply import Reply
-from sidecar.shedding import MISSES, Shedding, overloaded
 from sidecar.trail import Trail
 from sidecar.web.checks import read_json_body
-from sidecar.web.errors import error_response
-from sidecar.web.heads import base_head, reply_head
-from sidecar.web.once import give, recorded
+from sidecar.web.desk import ChatSettings as ChatSettings  # noqa: PLC0414  given on
+from sidecar.web.desk import Desk as Desk  # noqa: PLC0414  given on
+from sidecar.web.heads import reply_head
+from sidecar.web.once import Emit, Keyed, answer_once, recorded
+from sidecar.web.reception import read_call, receive, sparingly
 from sidecar.web.streams import HEADERS, live_events, replayed, write_live
 from sidecar.web.visit import Visit
 from sidecar.wire.anthropic_request import with_beta_header
 from sidecar.wire.anthropic_tools import BETA_HEADER
 from sidecar.wire.format import Format
-from sidecar.wire.headers import (
-    read_controls,
-    read_idempotency_key,
-    read_route,
-    read_timeout_s,
-    read_trace_parent,
-)
+from sidecar.wire.headers import read_idempotency_key
 
 JSON = "application/json"
 REMEMBERED = 512
 MOST_REMEMBERED_BYTES = 8192
 """What is larger takes longer to send than to read."""
-_UNREAD = ChatRequest(model="", messages=())
-
-
-@dataclass(frozen=True, slots=True)
-class ChatSettings:
-    """What config says about these doors. Another one takes its place when config changes."""
-
-    disclose: bool
-    tag_defaults: Mapping[str, str]
-    identity: IdentityRules = field(default_factory=IdentityRules)
-    rate_limits: tuple[RateLimit, ...] = ()
-
-
-@dataclass(slots=True)
-class Desk:
-    """What all chat endpoints have in common. Without `once` an `Idempotency-Key` says nothing."""
-
-    pipeline: Pipeline
-    clock: Clock
-    observers: Observers
-    settings: ChatSettings
-    in_flight: int = 0  # requests being answered
-    admission: Admission = field(init=False)
-    shedding: Shedding = field(default_factory=Shedding)
-    once: Once | None = None
-
-    def __post_init__(self) -> None:
-        self.admission = Admission(self.clock)
 
 
 class ChatEndpoint:
@@ -94,42 +48,23 @@ class ChatEndpoint:
 
     async def complete(self, http: web.Request) -> web.StreamResponse:
         """Answer one request; whatever happens, it leaves a row."""
-        # An id must be its own, not secret: this costs a tenth of the system's generator.
-        request_id = f"req_{getrandbits(96):024x}"
-        call = Call(request_id, self.format.endpoint, _UNREAD, received_at=self._clock.now())
-        visit = Visit(Trail(call, self._clock))
-        status = CLIENT_LEFT
-        self._desk.in_flight += 1
-        try:
-            response = await self._answer(http, visit)
-            status = response.status
-        except ConnectionResetError:
-            return web.Response(status=CLIENT_LEFT)  # nobody is there to read it
-        except SidecarError as error:
-            visit.failed(error.code)
-            response = error_response(error, self.format, base_head(visit.trail))
-            status = response.status
-        finally:
-            self._desk.in_flight -= 1
-            visit.leave(status, self._desk.observers)
-        return response
+        return await receive(http, self._desk, self.format.endpoint, self.format, self._answer)
 
     async def _answer(self, http: web.Request, visit: Visit) -> web.StreamResponse:
-        desk, trail = self._desk, visit.trail
-        desk.shedding.check()
-        client = require_client(http.headers, desk.settings.identity)
+        desk, trail, settings = self._desk, visit.trail, self._desk.settings
+        desk.shedding.check(trail)
+        client = require_client(http.headers, settings.identity)
         body = await read_json_body(http)
-        trail.call = self._read(trail.call, http.headers, body, client)
-        visit.taken = desk.admission.admit(trail.call, len(body), desk.settings.rate_limits)
+        request = self._read(http.headers, body)
+        trail.call = read_call(trail.call, http.headers, request, client, settings)
+        visit.taken = desk.admission.admit(trail.call, len(body), settings.rate_limits)
         key = read_idempotency_key(http.headers)
         if key is not None and desk.once is not None:
-            return await self._answer_once(http, visit, body, key, desk.once)
+            return await self._answer_once(http, visit, Keyed(key, body, desk.once))
         with await self._ask(trail.call, trail) as reply:
             return await self._respond(http, reply)
 
-    def _read(
-        self, unread: Call, headers: Mapping[str, str], body: bytes, client: Client | None
-    ) -> Call:
+    def _read(self, headers: Mapping[str, str], body: bytes) -> ChatRequest:
         request = self._requests.get(body)
         if request is None:
             request = self.format.parse(body)
@@ -138,71 +73,27 @@ class ChatEndpoint:
         betas = headers.get(BETA_HEADER)
         if betas is not None and request.dialect is Dialect.ANTHROPIC:
             request = with_beta_header(request, betas)
-        settings = self._desk.settings
-        rules = settings.identity
-        caller = identify(headers, request.labels, client, rules, settings.tag_defaults)
-        caller, client_key = with_key(caller, headers, request.model, rules)
-        return Call(
-            unread.id,
-            unread.endpoint,
-            request,
-            caller=caller,
-            controls=read_controls(headers),
-            received_at=unread.received_at,
-            timeout_s=read_timeout_s(headers),
-            route=read_route(headers),
-            trace_parent=read_trace_parent(headers),
-            client_key=client_key,
-        )
+        return request
 
     async def _ask(self, call: Call, trail: Trail) -> Reply:
-        """Ask the pipeline; under pressure only for what is cached."""
-        desk = self._desk
-        pressure = desk.shedding.pressure(MISSES)
-        if pressure is None or call.controls.only_if_cached:
-            return await desk.pipeline.answer(call, trail)
-        spared = replace(call, controls=replace(call.controls, only_if_cached=True))
-        try:
-            return await desk.pipeline.answer(spared, trail)
-        except CacheMissError:
-            raise overloaded(pressure) from None
+        pipeline = self._desk.pipeline
+        return await sparingly(
+            self._desk, trail, call, lambda spared: pipeline.answer(spared, trail)
+        )
 
     async def _answer_once(
-        self, http: web.Request, visit: Visit, body: bytes, key: str, once: Once
+        self, http: web.Request, visit: Visit, keyed: Keyed
     ) -> web.StreamResponse:
-        """Take part in the one answer to a key, or get it as it was given."""
         trail = visit.trail
-        caller = trail.call.caller
-        own_key = next(keys_given(http.headers), "")
-        place = place_of(caller.tenant, caller.user, own_key, key)
-        asked = asked_digest(self.format.endpoint, body)
 
-        async def make(emit: Callable[[Piece], None]) -> Made:
-            visit.is_handed_over = True
-            return await self._make(visit, asked, emit)
-
-        with once.answering(place, asked, make) as flight:
-            return await give(http, trail, flight, self.format)
-
-    async def _make(self, visit: Visit, asked: bytes, emit: Callable[[Piece], None]) -> Made:
-        """Make an answer for all who wait for it, whoever of them leaves, and tell its row."""
-        trail = visit.trail
-        status = CLIENT_LEFT
-        try:
+        async def make(asked: bytes, emit: Emit) -> Made:
             # How long a client waits is its own matter: another one may wait longer.
-            call = replace(trail.call, timeout_s=None)
-            with await self._ask(call, trail) as reply:
-                made = await self._record(reply, asked, emit)
-            status = 200
-        except SidecarError as error:
-            trail.error = error.code
-            status = error_response(error, self.format).status
-            raise
-        finally:
-            visit.close(status, self._desk.observers)
-        return made
+            with await self._ask(replace(trail.call, timeout_s=None), trail) as reply:
+                return await self._record(reply, asked, emit)
 
-    async def _record(self, reply: Reply, asked: bytes, emit: Callable[[Piece], None]) -> Made:
+        return await answer_once(http, visit, keyed, make, format_=self.format, desk=self._desk)
+
+    async def _record(self, reply: Reply, asked: bytes, emit: Emit) -> Made:
         head = reply_head(reply, disclose=self._desk.settings.disclose)
         trail = reply.trail
         if reply.chunks is None:

@@ -9,7 +9,6 @@ from typing import Protocol
 import orjson
 from aiohttp import web
 
-from sidecar.web.chat import ChatEndpoint
 from sidecar.web.checks import check_origin
 from sidecar.web.drain import Drain
 from sidecar.web.errors import OPENAI, Handler, answer_errors
@@ -51,10 +50,9 @@ def data_plane(
     """The aiohttp application of the data plane; `doors` are its endpoints by path.
 
     `check_client` raises for a caller that is none of the configured clients. It guards
-    every path but the chats, which ask it themselves so that a refusal leaves a row.
+    all but the doors, which ask it themselves so that a refusal leaves a row.
     """
     formats = {path: door.format for path, door in doors.items()}
-    own_check = {path for path, door in doors.items() if isinstance(door, ChatEndpoint)}
 
     @web.middleware
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -64,7 +62,7 @@ def data_plane(
     async def checked(request: web.Request, handler: Handler) -> web.StreamResponse:
         check_origin(request, settings.allowed_hosts)
         drain.check()
-        if request.path not in own_check:
+        if request.method != "POST" or request.path not in doors:
             check_client(request.headers)
         return await handler(request)
 

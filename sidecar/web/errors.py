@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
 
 from aiohttp import web
@@ -14,6 +14,7 @@ from sidecar.errors import (
     NotFoundError,
     RequestTooLargeError,
     SidecarError,
+    UpstreamError,
     UpstreamRefusedError,
 )
 from sidecar.wire.anthropic_errors import refusal_body
@@ -30,22 +31,42 @@ _log = logging.getLogger(__name__)
 
 
 OPENAI = OpenAIFormat()
+NEVER_ASKED = ("breaker_open", "untranslatable")
+"""Reasons of attempts that no provider has heard of."""
 
 
 def error_response(
     error: SidecarError, format_: Format = OPENAI, headers: dict[str, str] | None = None
 ) -> web.Response:
     """The reply that tells an error; a provider's refusal keeps its own status and words."""
-    status, body = error.status, b""
+    status, body, head = error.status, b"", {**(headers or {}), **error.headers}
+    if isinstance(error, UpstreamError):
+        head["x-sidecar-attempts"] = str(len(error.attempts))
     if isinstance(error, UpstreamRefusedError):
         status = error.upstream_status or status
         body = refusal_body(error, format_.endpoint)
     return web.Response(
         status=status,
         body=body or format_.error(error),
-        headers={**(headers or {}), **error.headers},
+        headers={**head, **advice(error, status)},
         content_type="application/json",
     )
+
+
+def advice(error: SidecarError, status: int) -> Mapping[str, str]:
+    """Keeps SDKs, which ask again by themselves, from multiplying what was asked here.
+
+    How often a provider is asked is for the route's policy to say; and what was sent and got
+    no answer may have been paid for. A rate limit says when to come again: that holds for
+    the caller too, unless it was obeyed here already.
+    """
+    if not isinstance(error, UpstreamError):
+        return {}
+    asked = [(a.provider, a.model) for a in error.attempts if a.reason not in NEVER_ASKED]
+    if error.attempts and not asked:
+        return {}
+    is_repeated = len(asked) > len(set(asked))
+    return {"x-should-retry": "false"} if status >= 500 or (status == 429 and is_repeated) else {}
 
 
 def translated(error: web.HTTPException) -> SidecarError:

@@ -2,38 +2,113 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import NamedTuple, TypeAlias
 
 from aiohttp import web
 
-from sidecar.domain import Outcome
-from sidecar.idempotency.once import AnswerFlight
-from sidecar.idempotency.recorded import Recorded
-from sidecar.pipeline import patience
+from sidecar.domain import Endpoint, Outcome
+from sidecar.errors import SidecarError
+from sidecar.idempotency.once import AnswerFlight, Made, Once, Piece, joined_of
+from sidecar.idempotency.recorded import Recorded, asked_digest, place_of
+from sidecar.identify import key_known_by
+from sidecar.patience import due, hurried, patience_until
 from sidecar.trail import Trail
+from sidecar.web.desk import Desk
+from sidecar.web.errors import error_response
 from sidecar.web.heads import REPLAYED, REQUEST_ID
 from sidecar.web.streams import told
+from sidecar.web.visit import Visit
+from sidecar.wire.anthropic_tools import BETA_HEADER
 from sidecar.wire.format import Format
+
+Emit: TypeAlias = Callable[[Piece], None]
+Make: TypeAlias = Callable[[bytes, Emit], Awaitable[Made]]
+"""Makes the answer to what has this digest; the pieces of a stream are emitted as they come."""
+
+
+class Keyed(NamedTuple):
+    """A request under an `Idempotency-Key`, and who knows what was answered under it."""
+
+    key: str
+    body: bytes
+    once: Once
+
+
+async def answer_once(  # noqa: PLR0913 - a request, and the door that it came through
+    http: web.Request,
+    visit: Visit,
+    keyed: Keyed,
+    make: Make,
+    *,
+    format_: Format,
+    desk: Desk,
+) -> web.StreamResponse:
+    """Take part in the one answer to a key, or get it as it was given."""
+    call = visit.trail.call
+    own_key = key_known_by(http.headers, desk.settings.identity, call.client_key)
+    place = place_of(call.caller.tenant, call.caller.user, own_key, keyed.key)
+    betas = http.headers.get(BETA_HEADER, "") if call.endpoint is Endpoint.MESSAGES else ""
+    asked = asked_digest(call.endpoint, keyed.body, betas)
+
+    async def made(emit: Emit) -> Made:
+        visit.is_handed_over = True
+        return await _make(visit, lambda: make(asked, emit), format_)
+
+    with keyed.once.answering(place, asked, made, call.id, visit.in_hand()) as flight:
+        if first := joined_of(flight, call.id):
+            visit.trail.note("idempotency", "joined", {"first": first})
+        with naming_others(visit.trail, first):
+            return await give(http, visit.trail, flight, format_)
+
+
+@contextmanager
+def naming_others(trail: Trail, first: str) -> Iterator[None]:
+    """What providers failed another request with, that this one waited for."""
+    try:
+        yield
+    except SidecarError as error:
+        if first and error.attempts:
+            trail.joined(first)
+            trail.attempts = list(error.attempts)
+        raise
+
+
+async def _make(visit: Visit, make: Callable[[], Awaitable[Made]], format_: Format) -> Made:
+    """Make an answer for all who wait for it, whoever of them leaves."""
+    try:
+        made = await make()
+    except SidecarError as error:
+        visit.trail.error = error.code
+        visit.status = error_response(error, format_).status
+        raise
+    except Exception:
+        visit.trail.error, visit.status = SidecarError.code, SidecarError.status
+        raise
+    visit.status = 200
+    return made
 
 
 async def give(
     http: web.Request, trail: Trail, flight: AnswerFlight, format_: Format
 ) -> web.StreamResponse:
     """The answer of a flight: a stream as it comes, all else when it is there."""
-    async with patience(trail.call.timeout_s):
+    by = due(trail.call.timeout_s, trail.elapsed_ms)
+    async with patience_until(by):
         await flight.departure()
     if flight.has_events:
-        return await _follow(http, trail, flight, format_)
+        return await _follow(http, trail, hurried(flight.events(), by), format_)
     answer = await flight.result()
     return web.Response(body=answer.body, headers=given_head(answer.head, trail))
 
 
 async def _follow(
-    http: web.Request, trail: Trail, flight: AnswerFlight, format_: Format
+    http: web.Request, trail: Trail, pieces: AsyncGenerator[Piece, None], format_: Format
 ) -> web.StreamResponse:
     response = web.StreamResponse()
     try:
-        async for piece in flight.events():
+        async for piece in pieces:
             if isinstance(piece, bytes):
                 await response.write(piece)
             else:

@@ -7,7 +7,7 @@ client takes half an answer for a whole one.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
 from aiohttp import web
@@ -40,7 +40,7 @@ def replayed(
 async def write_live(
     http: web.Request,
     trail: Trail,
-    chunks: AsyncIterator[Chunk],
+    chunks: AsyncGenerator[Chunk, None],
     writer: EventWriter,
     head: Mapping[str, str],
 ) -> web.StreamResponse:
@@ -55,15 +55,16 @@ async def write_live(
 
 
 async def live_events(
-    trail: Trail, chunks: AsyncIterator[Chunk], writer: EventWriter
+    trail: Trail, chunks: AsyncGenerator[Chunk, None], writer: EventWriter
 ) -> AsyncGenerator[bytes, None]:
     """The chunks as they are written. Where they fail, `trail.error` tells so afterwards."""
     try:
-        async for chunk in chunks:
-            if event := writer.chunk(chunk):
-                yield event
-            if trail.first_token_ms is None and any(d.has_content for d in chunk.deltas):
-                trail.first_token()
+        async with aclosing(chunks):  # here and now, not by a task of the garbage collector's
+            async for chunk in chunks:
+                if event := writer.chunk(chunk):
+                    yield event
+                if trail.first_token_ms is None and any(d.has_content for d in chunk.deltas):
+                    trail.first_token()
         yield writer.end(trail.usage, told_at_end(trail))
     except Exception as error:  # a bug too must not look like an end, nor like a new reply
         yield writer.error(told(error, trail))

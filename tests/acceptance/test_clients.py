@@ -11,10 +11,11 @@ import pytest
 from .refusals import assert_refused
 from .running import Provider, Sidecar, asking, send
 
-SHOP, HR = "key-of-the-shop-canary", "key-of-hr-canary"
+SHOP, HR, BOT = "key-of-the-shop-canary", "key-of-hr-canary", "key-of-a-bot-canary"
 CLIENTS = [
     {"key": SHOP, "tenant": "shop", "tags": {"department": "sales"}},
     {"key": HR, "tenant": "hr"},
+    {"key": BOT, "tenant": "bots", "tags": {"user": "bot"}},
 ]
 ASKED = "Who may ask?"
 
@@ -69,6 +70,43 @@ def test_tags_of_a_client_can_not_be_forged(known: Sidecar) -> None:
     told = [row[name] for name in ("tenant", "department", "user", "feature")]
     assert told == ["shop", "sales", "ann", "faq"]
     assert len(row["client"]) == 8
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("chat/completions", {"user": "ann"}),
+        ("chat/completions", {"safety_identifier": "ann"}),
+        ("chat/completions", {"metadata": {"user": "ann", "user_id": "ann", "tenant": "hr"}}),
+        ("responses", {"input": ASKED, "safety_identifier": "ann", "metadata": {"tenant": "hr"}}),
+        ("messages", {"max_tokens": 9, "metadata": {"user_id": "ann"}}),
+    ],
+)
+def test_a_bound_user_can_not_be_forged_in_any_format(
+    known: Sidecar, path: str, fields: dict[str, Any]
+) -> None:
+    """Nor can its tenant, by whatever name bodies have for it."""
+    body = {**({} if "input" in fields else asking(ASKED)), "model": "gpt-4o", **fields}
+    headers = with_key(BOT, **{"x-sidecar-user": "ann", "x-sidecar-tenant": "hr"})
+    reply = send("POST", f"{known.url}/{path}", body, headers)
+    row = known.row(reply)
+    assert (row["status"], row["tenant"], row["user"]) == (200, "bots", "bot")
+
+
+def test_keys_are_written_nowhere(known: Sidecar) -> None:
+    """Neither on disk nor in what operators see, whatever they were used for."""
+    for number, key in enumerate((SHOP, HR, BOT, "key-of-nobody-canary")):
+        said = {"Idempotency-Key": f"canary-name-{number}", "Cache-Control": "no-store"}
+        known.ask(ASKED, with_key(key, **said))
+        known.ask(ASKED, {"x-api-key": key})
+    known.flush()
+    known.purge(tenant="nobody")  # what is written before it is on disk when it returns
+    files = [file for file in known.folder.glob("state/**/*") if file.is_file()]
+    assert "idempotency.sqlite" in [file.name for file in files]
+    told = [known.admin("GET", path).body for path in ("/metrics", "/api/status", "/api/routes")]
+    held = b"".join([*(file.read_bytes() for file in files), *told])
+    assert b"canary" not in held
+    assert "canary" not in known.process.said
 
 
 def test_a_client_never_sees_what_another_was_told(known: Sidecar, provider: Provider) -> None:

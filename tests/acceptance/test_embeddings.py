@@ -12,10 +12,11 @@ from typing import Any
 import openai
 import pytest
 
+from .models import one_try
 from .running import Provider, Reply, Sidecar, config_for, send, start_sidecar, until
 
 MODEL = "text-embedding-3-small"
-TARGETS = {"targets": [{"provider": "p", "model": MODEL}]}
+TARGETS = one_try([{"provider": "p", "model": MODEL}])
 
 
 @pytest.fixture(scope="module")

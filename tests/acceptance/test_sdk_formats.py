@@ -1,4 +1,4 @@
-"""The real `openai` and `anthropic` SDKs in three formats, each before either kind of provider."""
+"""The real `openai` and `anthropic` SDKs in three formats, each before every kind of provider."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from anthropic import Anthropic
 from openai import OpenAI
 
-from .models import one_try
+from .models import every_kind
 from .running import Provider, Sidecar
 
 ASKED = "How do I reset my password?"
@@ -24,23 +24,14 @@ CITY: Any = {
 CHAT_TOOL: Any = {"type": "function", "function": {"name": "get_weather", "parameters": CITY}}
 FLAT_TOOL: Any = {"type": "function", "name": "get_weather", "parameters": CITY}
 CLAUDE_TOOL: Any = {"name": "get_weather", "input_schema": CITY}
-KINDS = pytest.mark.parametrize("model", ["by-openai", "by-anthropic"])
+KINDS = pytest.mark.parametrize("model", ["by-openai", "by-anthropic", "by-azure"])
 STREAMS = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 
 
 @pytest.fixture(scope="module")
 def both(serve: Callable[..., Sidecar], shared_provider: Provider) -> Sidecar:
     """A sidecar with one model behind each kind of provider."""
-    return serve(
-        providers={
-            "o": {"kind": "openai", "base_url": shared_provider.base_url},
-            "a": {"kind": "anthropic", "base_url": shared_provider.url, "api_key": "sk-test"},
-        },
-        models={
-            "by-openai": one_try([{"provider": "o", "model": "gpt-4o"}]),
-            "by-anthropic": one_try([{"provider": "a", "model": "claude-sonnet-4-5"}]),
-        },
-    )
+    return serve(**every_kind(shared_provider))
 
 
 @pytest.fixture

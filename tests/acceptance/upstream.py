@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Upstream(ThreadingHTTPServer):
-    """Counts its calls; `content_type` and `content` are what it says next."""
+    """Counts its calls; `content_type` and `content` are what it says next.
+
+    Before that it refuses once for each of `refusals`, a status and headers; `times` are when
+    it was asked, in monotonic seconds.
+    """
 
     daemon_threads = True
 
@@ -21,6 +26,8 @@ class Upstream(ThreadingHTTPServer):
         self.content = b"{}"
         self.heard: list[str] = []
         self.bodies: list[bytes] = []
+        self.times: list[float] = []
+        self.refusals: list[tuple[int, dict[str, str]]] = []
 
     @property
     def base_url(self) -> str:
@@ -40,13 +47,21 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.server.calls += 1
+        self.server.times.append(time.monotonic())
         self.server.heard.append(str(self.headers))
         self.server.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
-        self.send_response(self.server.status)
-        self.send_header("Content-Type", self.server.content_type)
-        self.send_header("Content-Length", str(len(self.server.content)))
+        if self.server.refusals:
+            self._say(*self.server.refusals.pop(0), b'{"error":{"message":"not now"}}')
+        else:
+            head = {"Content-Type": self.server.content_type}
+            self._say(self.server.status, head, self.server.content)
+
+    def _say(self, status: int, headers: dict[str, str], content: bytes) -> None:
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(content))}.items():
+            self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(self.server.content)
+        self.wfile.write(content)
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""

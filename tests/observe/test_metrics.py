@@ -205,6 +205,18 @@ def test_who_joined_a_flight_and_got_an_expired_answer_counts_no_attempt(metrics
     assert value(metrics, "sidecar_coalesced_total") == 1
 
 
+def test_what_a_leader_left_counts_in_the_row_of_who_inherited_it(metrics, full_row):
+    """Once: neither twice nor for nobody."""
+    metrics.observe(full_row(decisions=(Decision("flight", "handed_over", 1.0),)))
+    joined, inherited = Decision("flight", "joined", 1.0), Decision("flight", "inherited", 2.0)
+    metrics.observe(full_row(outcome="coalesced", decisions=(joined,)))
+    metrics.observe(full_row(outcome="coalesced", decisions=(joined, inherited)))
+    labels = {"provider": "openai", "model": "gpt-4o-real", "outcome": "ok"}
+    assert value(metrics, "sidecar_provider_attempts_total", **labels) == 1
+    tokens = {"model": "gpt-4o", "department": "sales", "kind": "output"}
+    assert value(metrics, "sidecar_tokens_total", **tokens) == 5
+
+
 def test_a_breaker_shows_the_state_it_is_in():
     """From the start, closed; an alert needs a series that is there before the outage."""
     metrics = Metrics(["gpt-4o"], [("openai", "gpt-4o-real")])

@@ -8,10 +8,15 @@ from aiohttp import web
 
 from sidecar.domain import Attempt
 from sidecar.errors import (
+    AllTargetsFailedError,
     InvalidRequestError,
     ModelNotFoundError,
+    OverloadedError,
+    TargetsBusyError,
     UpstreamError,
+    UpstreamInvalidError,
     UpstreamRefusedError,
+    UpstreamTimeoutError,
 )
 from sidecar.web.errors import answer_errors, error_response
 
@@ -117,3 +122,38 @@ def test_half_a_character_in_a_message_is_no_second_error():
     """What a client sent may be quoted, whatever it is."""
     message = f"the Host {chr(0xDCFF)!r} is not allowed"
     assert error_response(InvalidRequestError(message)).status == 400
+
+
+TRIED = [Attempt("p", name, 500, "status_500", 1.0) for name in ("a", "b")]
+SKIPPED = [Attempt("p", "a", None, reason, 0.0) for reason in ("breaker_open", "untranslatable")]
+LIMITED = {"reason": "rate_limited", "upstream_status": 429, "body": b"{}"}
+
+
+@pytest.mark.parametrize(
+    ("error", "attempts", "is_advised"),
+    [
+        (AllTargetsFailedError("no"), TRIED, True),
+        (AllTargetsFailedError("no"), [*SKIPPED, TRIED[0]], True),
+        (AllTargetsFailedError("no"), SKIPPED, False),
+        (UpstreamTimeoutError("late", reason="timeout_client"), [], True),
+        (UpstreamInvalidError("odd", reason="malformed"), TRIED, True),
+        (UpstreamRefusedError("later", **LIMITED), TRIED[:1], False),
+        (UpstreamRefusedError("later", **LIMITED), TRIED[:1] * 2, True),
+        (TargetsBusyError("later", reason="rate_limited"), TRIED, False),
+        (OverloadedError("full"), [], False),
+        (ModelNotFoundError("no such model"), [], False),
+    ],
+)
+def test_sdks_are_kept_from_multiplying_what_was_asked(error, attempts, is_advised):
+    """Where a provider was asked and failed, or asked again after its limit; else they may."""
+    error.attempts = tuple(attempts)
+    advised = error_response(error).headers.get("x-should-retry")
+    assert advised == ("false" if is_advised else None)
+
+
+def test_what_a_provider_advises_does_not_undo_ours():
+    """It knows of its own call alone."""
+    headers = {"x-should-retry": "true"}
+    error = UpstreamError("no", reason="status_503", upstream_status=503, headers=headers)
+    error.attempts = tuple(TRIED)
+    assert error_response(error).headers["x-should-retry"] == "false"
