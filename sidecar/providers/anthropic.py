@@ -11,11 +11,11 @@ from collections.abc import AsyncGenerator, Mapping
 from time import time
 from typing import Final
 
-from sidecar import __version__
 from sidecar.domain import ChatRequest, Chunk, Completion, Dialect, Timeouts
-from sidecar.errors import UpstreamError, UpstreamInvalidError
-from sidecar.providers.credentials import ApiKey, Credentials, check_key
-from sidecar.providers.judge import MOST_ERROR_BYTES, Asked, judge_reply
+from sidecar.errors import UpstreamError
+from sidecar.providers.credentials import ApiKey, Credentials
+from sidecar.providers.judge import Asked
+from sidecar.providers.reading import common_headers, require_stream, require_success
 from sidecar.providers.transport import HttpRequest, Response, Transport
 from sidecar.wire.anthropic_build import betas_of, build_count_request, build_messages_request
 from sidecar.wire.anthropic_events import MessageReader
@@ -81,7 +81,7 @@ class AnthropicProvider:
         asked = HttpRequest(self._route, head, build_messages_request(request, model), streams=True)
         async with self._transport.send(asked, timeouts) as response:
             await self._raise_for(response, key)
-            await self._require_stream(response)
+            await require_stream(response, self.name, parse_message)
             reader = MessageReader(created=int(time()), keep=_keeps(request))
             decoder = SseDecoder()
             while not reader.ended and (piece := await response.next_piece()):
@@ -117,29 +117,13 @@ class AnthropicProvider:
         return ({**head, "anthropic-beta": betas} if betas else head), key
 
     async def _raise_for(self, response: Response, key: str) -> None:
-        if 200 <= response.status < 300:
-            return
-        body = await response.read_at_most(MOST_ERROR_BYTES)
-        asked = Asked(self.name, Dialect.ANTHROPIC, key, self._credentials.from_client)
-        raise judge_reply(asked, response.status, response.headers, body)
-
-    async def _require_stream(self, response: Response) -> None:
-        """Raise where a whole reply came, which is an error told with status 200, or worse."""
-        if not response.headers.get("Content-Type", "").lower().startswith("application/json"):
-            return
-        parse_message(await response.read())
-        raise UpstreamInvalidError(f"{self.name} does not stream", reason="not_a_stream")
+        from_client = self._credentials.from_client
+        await require_success(response, Asked(self.name, Dialect.ANTHROPIC, key, from_client))
 
 
 def build_headers(api_key: str | None) -> dict[str, str]:
     """Return all headers that a provider is sent, but those of HTTP itself and of betas."""
-    check_key(api_key)
-    headers = {
-        "Content-Type": "application/json",
-        "Accept": "application/json, text/event-stream",
-        "User-Agent": f"semantic-sidecar/{__version__}",
-        "anthropic-version": VERSION,
-    }
+    headers = {**common_headers(api_key), "anthropic-version": VERSION}
     return headers | ({"x-api-key": api_key} if api_key else {})
 
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 
-from sidecar import __version__
 from sidecar.domain import ChatRequest, Chunk, Completion, Timeouts
-from sidecar.errors import UpstreamError, UpstreamInvalidError
+from sidecar.errors import UpstreamError
 from sidecar.native import NativeRequest
-from sidecar.providers.credentials import ApiKey, Credentials, check_key
-from sidecar.providers.judge import MOST_ERROR_BYTES, Asked, judge_reply
+from sidecar.providers.credentials import ApiKey, Credentials
+from sidecar.providers.judge import Asked
+from sidecar.providers.reading import common_headers, require_stream, require_success
 from sidecar.providers.responses import ResponsesApi
 from sidecar.providers.transport import HttpRequest, Response, Route, Transport
 from sidecar.wire.openai_reply import parse_chunk, parse_completion
@@ -85,7 +85,7 @@ class OpenAIProvider:
         asked = build_request(self._route, head, request, model)
         async with self._transport.send(asked, timeouts) as response:
             await self._raise_for(response, key)
-            await self._require_stream(response)
+            await require_stream(response, self.name, parse_completion)
             decoder = SseDecoder()
             while piece := await response.next_piece():
                 for event in decoder.feed(piece):
@@ -108,28 +108,13 @@ class OpenAIProvider:
         return ResponsesApi(self.name, route, self._credentials, self._transport, self._raise_for)
 
     async def _raise_for(self, response: Response, key: str) -> None:
-        if 200 <= response.status < 300:
-            return
-        body = await response.read_at_most(MOST_ERROR_BYTES)
-        asked = Asked(self.name, secret=key, clients_key=self._credentials.from_client)
-        raise judge_reply(asked, response.status, response.headers, body)
-
-    async def _require_stream(self, response: Response) -> None:
-        """Raise where a whole reply came, which is an error told with status 200, or worse."""
-        if not response.headers.get("Content-Type", "").lower().startswith("application/json"):
-            return
-        parse_completion(await response.read())
-        raise UpstreamInvalidError(f"{self.name} does not stream", reason="not_a_stream")
+        from_client = self._credentials.from_client
+        await require_success(response, Asked(self.name, secret=key, clients_key=from_client))
 
 
 def build_headers(api_key: str | None) -> dict[str, str]:
     """Return all headers that a provider is sent, but those of HTTP itself."""
-    check_key(api_key)
-    headers = {
-        "Content-Type": "application/json",
-        "Accept": "application/json, text/event-stream",
-        "User-Agent": f"semantic-sidecar/{__version__}",
-    }
+    headers = common_headers(api_key)
     return headers | ({"Authorization": f"Bearer {api_key}"} if api_key else {})
 
 

@@ -10,9 +10,10 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TypeAlias
 
 from sidecar.domain import Chunk, Completion, Timeouts
-from sidecar.errors import UpstreamError, UpstreamInvalidError
+from sidecar.errors import UpstreamError
 from sidecar.native import NativeRequest
 from sidecar.providers.credentials import Credentials
+from sidecar.providers.reading import require_stream
 from sidecar.providers.transport import HttpRequest, Response, Route, Transport
 from sidecar.wire.responses_native import build_native_request, parse_native_reply
 from sidecar.wire.responses_native_events import NativeReader
@@ -55,7 +56,7 @@ class ResponsesApi:
         asked, key = self._asked(request, model, client_key)
         async with self._transport.send(asked, timeouts) as response:
             await self._raise_for(response, key)
-            await self._require_stream(response)
+            await require_stream(response, self._name, parse_native_reply)
             reader, decoder = NativeReader(), SseDecoder()
             while piece := await response.next_piece():
                 for event in decoder.feed(piece):
@@ -74,10 +75,3 @@ class ResponsesApi:
         head, key = self._credentials.head(client_key)
         body = build_native_request(request, model)
         return HttpRequest(self._route, head, body, request.stream), key
-
-    async def _require_stream(self, response: Response) -> None:
-        """Raise where a whole reply came, which is an error told with status 200, or worse."""
-        if not response.headers.get("Content-Type", "").lower().startswith("application/json"):
-            return
-        parse_native_reply(await response.read())
-        raise UpstreamInvalidError(f"{self._name} does not stream", reason="not_a_stream")
