@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
+from sidecar.attempts import Attempt as Attempt  # noqa: PLC0414  given on
+from sidecar.attempts import Timeouts as Timeouts  # noqa: PLC0414
 from sidecar.nothing import NOTHING as NOTHING  # noqa: PLC0414  given on
 from sidecar.nothing import Json as Json  # noqa: PLC0414
 
@@ -130,12 +132,17 @@ class ChatRequest:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one answer. `input_tokens` includes the cached, `output_tokens` the reasoning."""
+    """Tokens of one answer. `input_tokens` includes what was read from a provider's cache and
+    what was written to it, of which `cache_write_long_tokens` is kept longer than usual;
+    `output_tokens` includes the reasoning.
+    """
 
     input_tokens: int
     output_tokens: int
     cached_input_tokens: int = 0
     reasoning_tokens: int = 0
+    cache_write_tokens: int = 0
+    cache_write_long_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,24 +284,3 @@ class Outcome(StrEnum):
     BYPASS = "bypass"
     SHADOW = "shadow"
     STALE = "stale"
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One try at a provider. `status` is None when no head came back."""
-
-    provider: str
-    model: str
-    status: int | None
-    reason: str
-    ms: float
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """How long to wait for a provider, in seconds; all are bounded."""
-
-    connect_s: float = 2.0
-    first_token_s: float = 20.0
-    total_s: float = 120.0
-    between_tokens_s: float = 30.0

@@ -5,26 +5,64 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Literal, TypeAlias
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, PlainSerializer
+from pydantic import AfterValidator, Field, PlainSerializer
 
-from sidecar.config.section import Section, Share, Text, Whole
+from sidecar.config.section import Says, Section, Share, Text, Whole
 
 Dollars: TypeAlias = Annotated[
     Decimal, Field(ge=0, le=10**9), PlainSerializer(float, return_type=float, when_used="json")
+]
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("no time zone") from None
+    return name
+
+
+TimeZone: TypeAlias = Annotated[
+    str, AfterValidator(_known_zone), Says("an IANA time zone such as Europe/Berlin")
 ]
 Label = Literal["user", "feature", "department", "tenant", "model"]
 
 
 class Price(Section):
-    """Dollars for a million tokens of one model."""
+    """Dollars for a million tokens of one model.
+
+    What is null is not taken from the shipped table, but the two limits are.
+    """
 
     input: Dollars = Field(description="Tokens of the prompt.")
     cached_input: Dollars | None = Field(
         default=None,
         description="Tokens of the prompt that the provider had cached; null: as input.",
     )
-    output: Dollars = Field(description="Tokens of the answer, reasoning included.")
+    cache_write: Dollars | None = Field(
+        default=None,
+        description="Tokens of the prompt that the provider caches anew (kept for an hour:"
+        " 1.6 times that, of Claude); null: as input, of Claude 1.25 times that.",
+    )
+    output: Dollars = Field(description="Tokens of the answer.")
+    reasoning: Dollars | None = Field(
+        default=None, description="Tokens of the answer that were thought; null: as output."
+    )
+    max_input_tokens: Whole | None = Field(
+        default=None,
+        ge=1,
+        le=10**9,
+        description="Most that the model reads, which bounds what can't be counted here, such"
+        " as a file; null: of the shipped table.",
+    )
+    max_output_tokens: Whole | None = Field(
+        default=None,
+        ge=1,
+        le=10**9,
+        description="Most that the model writes; null: of the shipped table.",
+    )
 
 
 class Step(Section):
@@ -42,11 +80,16 @@ class Budget(Section):
     match: Mapping[Label, Text] = Field(
         default_factory=dict, description="Patterns of the calls that it pays for."
     )
+    each: tuple[Label, ...] = Field(
+        default=(), description="Labels whose every value has this limit for itself."
+    )
     limit_usd: Dollars = Field(description="Dollars in one window.")
     window: Literal["minute", "hour", "day", "week", "month"] = Field(
         default="day", description="When it starts anew."
     )
-    timezone: Text = Field(default="UTC", description="Where the window begins, as an IANA name.")
+    timezone: TimeZone = Field(
+        default="UTC", description="Where the window begins, as an IANA name."
+    )
     ladder: tuple[Step, ...] = Field(
         default=(), description="Softer steps on the way to the limit."
     )

@@ -32,7 +32,15 @@ def read_usage(value: Json) -> Usage | None:
     thought = _count(details.get(_THOUGHT)) if isinstance(details, Mapping) else 0
     # What can't be part of the whole counts as 0: it is paid for either way.
     thought = thought if thought is not None and thought <= made else 0
-    return Usage(spent, made, cached, thought) if spent <= MAX_TOKENS else None
+    long = _kept_long(value, created)
+    return Usage(spent, made, cached, thought, created, long) if spent <= MAX_TOKENS else None
+
+
+def _kept_long(value: Mapping[str, Json], created: int) -> int:
+    """Of the tokens written to the cache, those kept for an hour: they are dearer."""
+    kinds = value.get("cache_creation")
+    long = _count(kinds.get("ephemeral_1h_input_tokens")) if isinstance(kinds, Mapping) else 0
+    return min(long or 0, created)
 
 
 def beside_usage(value: Json) -> Mapping[str, Json]:

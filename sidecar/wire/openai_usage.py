@@ -28,6 +28,10 @@ _TOLD: Final = {
 """What `write_usage` writes; of an object these fields."""
 
 
+_WRITTEN: Final = ("cache_write_tokens", "cache_creation_tokens")
+"""Where servers that ask Claude for others tell what its cache took in, which is dearer."""
+
+
 def with_beside(extra: Mapping[str, Json], value: Json) -> Mapping[str, Json]:
     """`extra` with what usage tells beside the counts: tokens of audio, a server's own price."""
     if type(value) is not dict:
@@ -52,9 +56,18 @@ def read_usage(value: Json) -> Usage | None:
     spent, made = value.get("prompt_tokens"), value.get("completion_tokens")
     if not (_is_count(spent) and _is_count(made)):
         return None
-    cached = _detail(value.get("prompt_tokens_details"), "cached_tokens", spent)
+    made += _left_out(value, spent, made)
+    told = value.get("prompt_tokens_details")
+    cached = _detail(told, "cached_tokens", spent)
+    written = max(_detail(told, name, spent - cached) for name in _WRITTEN)
     reasoning = _detail(value.get("completion_tokens_details"), "reasoning_tokens", made)
-    return Usage(spent, made, cached, reasoning)
+    return Usage(spent, made, cached, reasoning, written)
+
+
+def _left_out(value: Mapping[str, Json], spent: int, made: int) -> int:
+    """What only the total tells: some servers leave thinking out of what they made."""
+    total = value.get("total_tokens")
+    return max(0, total - spent - made) if _is_count(total) else 0
 
 
 def write_usage(usage: Usage, beside: Json = None) -> dict[str, Json]:

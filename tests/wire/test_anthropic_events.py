@@ -87,8 +87,8 @@ def test_that_it_has_begun_is_no_content():
 def test_usage_is_told_at_once_and_at_the_end():
     """What was read is known from the start; the end repeats what it changes alone."""
     chunks = read(events(message(TEXT)))
-    assert chunks[0].usage == Usage(35, 1, 20)
-    assert chunks[-1].usage == Usage(35, 7, 20)
+    assert chunks[0].usage == Usage(35, 1, 20, 0, 5)
+    assert chunks[-1].usage == Usage(35, 7, 20, 0, 5)
 
 
 def test_a_lie_at_the_end_is_unknown():

@@ -40,7 +40,7 @@ def test_a_plain_answer():
     answer = parse(TEXT)
     assert (answer.id, answer.created, answer.model) == ("msg_1", 9, "claude-x")
     assert answer.choices == (Choice(text="Let me see.", finish="stop"),)
-    assert answer.usage == Usage(35, 7, 20)
+    assert answer.usage == Usage(35, 7, 20, 0, 5)
 
 
 def test_text_and_calls():

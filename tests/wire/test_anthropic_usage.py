@@ -18,7 +18,7 @@ counts = st.integers(0, 10**8)
 
 def test_what_the_cache_took_part_in_is_input_too():
     """The domain's input is all of it, of which the cached is a part."""
-    assert read_usage(TOLD) == Usage(3210, 7, 3000)
+    assert read_usage(TOLD) == Usage(3210, 7, 3000, 0, 200)
 
 
 @given(counts, counts, counts, counts)
@@ -78,7 +78,7 @@ def test_what_is_told_beside_is_told_again():
 def test_tokens_of_thought_are_part_of_those_made(thought, reasoning):
     """What can't be a part of them is not told apart."""
     told = {**TOLD, "output_tokens_details": {"thinking_tokens": thought}}
-    assert read_usage(told) == Usage(3210, 7, 3000, reasoning)
+    assert read_usage(told) == Usage(3210, 7, 3000, reasoning, 200)
 
 
 def test_another_providers_reasoning_is_thought():

@@ -66,6 +66,21 @@ def test_what_is_written_reads_back(spent, made, data):
     assert write_usage(usage)["total_tokens"] == spent + made
 
 
+@pytest.mark.parametrize(("total", "made"), [(18, 8), (15, 5), (3, 5), (10**12, 5), (True, 5)])
+def test_thinking_that_only_the_total_tells_is_output(total, made):
+    """Some servers leave it out of what was made, and bill it all the same."""
+    details = {"reasoning_tokens": 3}
+    usage = told(total_tokens=total, completion_tokens_details=details)
+    assert usage == Usage(10, made, 0, 3)
+
+
+@pytest.mark.parametrize("name", ["cache_write_tokens", "cache_creation_tokens"])
+def test_what_a_cache_took_in_is_told_apart(name):
+    """It is dearer than other input; what can't be a part of that is not."""
+    assert told(prompt_tokens_details={"cached_tokens": 4, name: 6}) == Usage(10, 5, 4, 0, 6)
+    assert told(prompt_tokens_details={"cached_tokens": 4, name: 7}) == Usage(10, 5, 4)
+
+
 def test_what_is_told_beside_the_counts_is_told_again():
     """Every field, and each in its place."""
     beside = with_beside({"a": 1}, SPENT)

@@ -1,0 +1,1 @@
+"""What calls cost and who may spend it: prices, windows, and money held and spent."""
