@@ -7,7 +7,6 @@ exceptions are translated into this tree once, at the border where they arise.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from enum import StrEnum
 from typing import Any, ClassVar
 
@@ -162,7 +161,8 @@ class DrainingError(SidecarError):
 class UpstreamError(SidecarError):
     """A provider failed. `reason` is one word for the trail.
 
-    `never_sent` says that no byte of the request reached the provider.
+    `never_sent` says that no byte of the request reached the provider. `has_all_come` is False
+    where something that it has sent may never have been read.
     """
 
     status = 503
@@ -184,11 +184,19 @@ class UpstreamError(SidecarError):
         self.reason = reason
         self.upstream_status = upstream_status
         self.never_sent = never_sent
+        self.has_all_come = True
 
     @property
     def body_detail(self) -> Mapping[str, Any]:
         """The attempts that led here, by name."""
-        return {"attempts": [asdict(attempt) for attempt in self.attempts]}
+        return {"attempts": [_told(attempt) for attempt in self.attempts]}
+
+
+def _told(attempt: Attempt) -> dict[str, Any]:
+    """An attempt as its caller hears of it; what it cost is for the row."""
+    return {
+        name: getattr(attempt, name) for name in ("provider", "model", "status", "reason", "ms")
+    }
 
 
 class AllTargetsFailedError(UpstreamError):
