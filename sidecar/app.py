@@ -14,9 +14,11 @@ from contextlib import AsyncExitStack
 
 from aiohttp import web
 
-from sidecar import wiring
+from sidecar import wiring, wiring_money
+from sidecar.budget.local import LocalBudgets
 from sidecar.cache.embeddings import EmbeddingCache
 from sidecar.cache.tiers import Cache
+from sidecar.cashier import Cashier
 from sidecar.clock import SystemClock
 from sidecar.config import Config
 from sidecar.counting import Counting
@@ -26,6 +28,7 @@ from sidecar.embedding_fill import EmbeddingFiller
 from sidecar.embeddings import Embeddings
 from sidecar.events import Observers
 from sidecar.fill import Filler
+from sidecar.finance import Finance
 from sidecar.idempotency.once import Once
 from sidecar.idempotency.store import AnswerStore
 from sidecar.identify import require_client
@@ -41,7 +44,7 @@ from sidecar.route.dispatch import Dispatcher
 from sidecar.route.table import RouteTable
 from sidecar.routing import LiveRoutes, offered
 from sidecar.shedding import Shedding
-from sidecar.state import StateDir
+from sidecar.state import JOURNAL, REQUESTS, StateDir
 from sidecar.switch import Switch
 from sidecar.tasks import Tasks
 from sidecar.toggles import ToggleFile, Toggles
@@ -87,7 +90,7 @@ class Sidecar:
         )
         self.metrics = Metrics(config.models, wiring.targets(config))
         self.ledger = RequestLedger(
-            state.path / "requests.sqlite",
+            state.path / REQUESTS,
             self.clock,
             retention_s=config.usage.retention_s,
             max_rows=config.usage.max_rows,
@@ -108,6 +111,11 @@ class Sidecar:
         self.queue = EmbeddingQueue(
             self.embedder, timeout_s=config.embedding.timeout_ms / 1e3, clock=self.clock
         )
+        self.budgets = LocalBudgets(state.path / JOURNAL, self.clock)
+        self.budgets.configure(wiring_money.budgets(config.budgets))
+        self.cashier = Cashier(
+            self.budgets, wiring_money.price_table(config), wiring_money.cashier_settings(config)
+        )
         self.dispatcher = Dispatcher(self._providers.clients, self.clock, self.observers)
         self.routes = self._live_routes(config, state)
         self.answers = AnswerStore(state.path / "idempotency.sqlite", self.clock)
@@ -115,7 +123,10 @@ class Sidecar:
         self.operations = Operations(
             self.cache, self.embedding_cache, self.answers, self.ledger, self.metrics,
             self.switch, self.drain, self.routes, self.reloader, self.clock,
-            work=self._work, about=self._about(state),
+            finance=Finance(
+                self.budgets, state.path / REQUESTS, state.path / JOURNAL, self.clock
+            ),
+            cashier=self.cashier, work=self._work, about=self._about(state),
         )  # fmt: skip
         self.pipeline = self._pipeline(config)
         self.embeddings = self._embeddings(config)
@@ -135,9 +146,9 @@ class Sidecar:
         return LiveRoutes(table, toggles, self.dispatcher)
 
     def _pipeline(self, config: Config) -> Pipeline:
-        lookup = Lookup(self.cache, self.queue, FixedVerifier(), self.clock)
+        lookup = Lookup(self.cache, self.queue, FixedVerifier(), self.clock, self.cashier.worth)
         self.filler = Filler(
-            lookup, self.dispatcher, self.cache, self.clock,
+            lookup, self.dispatcher, self.cache, self.clock, self.cashier,
             store_fallback=config.cache.store_fallback,
         )  # fmt: skip
         table, settings_for = self.routes.table, self.switch.settings_for
@@ -153,7 +164,7 @@ class Sidecar:
 
     def _embeddings(self, config: Config) -> Embeddings:
         self.embedding_filler = EmbeddingFiller(
-            self.dispatcher, self.embedding_cache, self.clock,
+            self.dispatcher, self.embedding_cache, self.clock, self.cashier,
             store_fallback=config.cache.store_fallback,
         )  # fmt: skip
         return Embeddings(
@@ -176,6 +187,8 @@ class Sidecar:
     async def start(self) -> None:
         """Open the cache (the exact tier is complete when this returns) and the providers."""
         self._resources.callback(self.queue.close)
+        self.budgets.open()
+        self._resources.push_async_callback(self.budgets.close)
         self._resources.push_async_callback(self.answers.close)
         self._resources.push_async_callback(self.tasks.close)
         self.ledger.open()
@@ -215,6 +228,9 @@ class Sidecar:
         self.cache.expiry.keep_stale_s = wiring.keep_stale_s(config.cache)
         self.filler.store_fallback = config.cache.store_fallback
         self.embedding_filler.store_fallback = config.cache.store_fallback
+        self.budgets.configure(wiring_money.budgets(config.budgets))
+        self.cashier.prices = wiring_money.price_table(config)
+        self.cashier.settings = wiring_money.cashier_settings(config)
         self.metrics.configured(config.models, wiring.targets(config))
         self.desk.settings = chat
         self._model_names[:] = config.models
@@ -245,6 +261,10 @@ class Sidecar:
         gauge("sidecar_in_flight", "Requests being answered", lambda: self.desk.in_flight)
         gauge("sidecar_threshold", "Least confidence of a hit", lambda: FixedVerifier().threshold)
         gauge("sidecar_cache_entries", "Entries kept", lambda: cache.stats().entries)
+        self.metrics.gauges(
+            "sidecar_budget_remaining_ratio", "Part of a budget that may still be spent",
+            "budget", self.budgets.remaining,
+        )  # fmt: skip
         gauge("sidecar_cache_bytes", "Memory of the entries", lambda: cache.stats().memory_bytes)
 
 

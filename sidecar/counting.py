@@ -67,15 +67,15 @@ class Counting:
 def _wish(call: Call, route: Route) -> Whole[int]:
     """The count, of a provider that counts."""
 
-    async def ask(provider: Provider, model: str) -> int:
+    async def ask(provider: Provider, target: Target) -> int:
         if not isinstance(provider, TokenCounter):
             raise InvalidRequestError(
                 f"tokens can't be counted for the model {route.name}: the tokenizer of "
-                f"{model} is not known here, and its provider can't be asked",
+                f"{target.model} is not known here, and its provider can't be asked",
                 param="model",
             )
         return await provider.count_tokens(
-            call.request, model, route.timeouts, client_key=call.client_key
+            call.request, target.model, route.timeouts, client_key=call.client_key
         )
 
     return Whole(ask, tells_health=False)

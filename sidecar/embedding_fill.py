@@ -15,15 +15,17 @@ from typing import NamedTuple, Protocol, runtime_checkable
 from sidecar.cache.embeddings import EmbeddingCache
 from sidecar.cache.embeddings_store import StoredVector
 from sidecar.cache.policy import Permission
+from sidecar.cashier import Cashier
 from sidecar.clock import Clock
 from sidecar.domain import Attempt, Call, Timeouts, Usage
 from sidecar.errors import InvalidRequestError
 from sidecar.identify import with_user_label
 from sidecar.reasons import Reason
 from sidecar.route.dispatch import Dispatcher
-from sidecar.route.table import Route
+from sidecar.route.table import Route, Target
 from sidecar.route.walk import Given
 from sidecar.route.wishes import Provider, Whole
+from sidecar.till import Till
 from sidecar.trail import Trail
 from sidecar.wire.embeddings import Embedded, EmbeddingRequest, Item
 
@@ -88,10 +90,12 @@ class EmbeddingFiller:
         dispatcher: Dispatcher,
         cache: EmbeddingCache,
         clock: Clock,
+        cashier: Cashier,
         *,
         store_fallback: bool = False,
     ) -> None:
         self.store_fallback = store_fallback
+        self.cashier = cashier
         self._dispatcher = dispatcher
         self._cache = cache
         self._clock = clock
@@ -104,7 +108,8 @@ class EmbeddingFiller:
         rest = {key: item for key, item in missing.items() if key not in found}
         if not rest:
             return Landed(found)
-        wish, route = wish_for(wanted, list(rest.values())), comparable(wanted.route)
+        till = self.cashier.till(wanted.call, wanted.trail)
+        wish, route = wish_for(wanted, list(rest.values()), till), comparable(wanted.route)
         given = await self._dispatcher.fetch(wish, wanted.call, route, attempts)
         made = dict(zip(rest, given.answer.vectors, strict=True))
         return self._land(wanted, Landed(found, made, attempts=tuple(attempts)), given)
@@ -158,20 +163,24 @@ class EmbeddingFiller:
         )
 
 
-def wish_for(wanted: Wanted, items: Sequence[Item]) -> Whole[Embedded]:
-    """The vectors of these items, of a provider that makes any."""
+def wish_for(wanted: Wanted, items: Sequence[Item], till: Till) -> Whole[Embedded]:
+    """The vectors of these items, of a provider that makes any, paid at `till`."""
     call, route = wanted.call, wanted.route
     labels = with_user_label(call.request, call.caller).labels
     request = replace(wanted.request, labels=labels)
 
-    async def ask(provider: Provider, model: str) -> Embedded:
+    async def ask(provider: Provider, target: Target) -> Embedded:
         if not isinstance(provider, Embedder):
+            till.refused()
             raise no_embeddings(route)
-        return await provider.embed(
-            request, model, items, route.timeouts, client_key=call.client_key
-        )
+        async with till.embedding(target, items, request.parameters) as bill:
+            embedded = await provider.embed(
+                request, target.model, items, route.timeouts, client_key=call.client_key
+            )
+            bill.used(embedded.usage, embedded.model)
+        return embedded
 
-    return Whole(ask)
+    return Whole(ask, till=till)
 
 
 def comparable(route: Route) -> Route:

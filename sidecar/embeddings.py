@@ -20,6 +20,7 @@ from sidecar.cache.embeddings import EmbeddingCache
 from sidecar.cache.embeddings_key import EmbeddingScope, item_keys, permit_embeddings
 from sidecar.cache.embeddings_store import StoredVector
 from sidecar.cache.policy import Settings
+from sidecar.cashier import shared
 from sidecar.clock import Clock
 from sidecar.domain import Call, Outcome, Usage
 from sidecar.embedding_fill import EmbeddingFiller, Landed, Wanted
@@ -88,7 +89,9 @@ class Embeddings:
             return self._all_cached(wanted, found)
         if call.controls.only_if_cached:
             raise CacheMissError("not all items are cached, and only that was allowed")
-        landed = await self._fly(wanted, missing)
+        # Vectors of a cheaper model could not be compared: of the ladder only refusals hold.
+        self._filler.cashier.variant(call, trail)
+        landed = await shared(trail, call.caller, lambda: self._fly(wanted, missing))
         found = {**found, **landed.found}
         return _joined(wanted, found, landed) if landed.made else self._all_cached(wanted, found)
 

@@ -82,13 +82,21 @@ class RequestRow(NamedTuple):
     saved_cache_nanousd: int | None
     saved_context_nanousd: int | None
     saved_route_nanousd: int | None
+    cache_write_tokens: int | None = None
+    unpriced: bool = False
+    """A provider was paid and the price is not known: `cost_nanousd` tells less than the truth."""
+    estimated: bool = False
+    """A part of the cost is an upper bound, for the provider did not say what was used."""
 
     @property
     def joined(self) -> bool:
         """Whether another request's flight was shared: its attempts are counted by that one's
         row, unless that one left and this one inherited it.
         """
-        words = {each.word for each in self.decisions if each.stage == "flight"}
+        said = [each.word for each in self.decisions if each.stage == "flight"]
+        while "parted" in said:  # what came before was another flight, and nothing came of it
+            del said[: said.index("parted") + 1]
+        words = set(said)
         return "inherited" not in words and (self.outcome == "coalesced" or bool(words))
 
     @property

@@ -8,6 +8,7 @@ from secrets import token_hex
 from sidecar.cache.entry import Entry
 from sidecar.cache.policy import calls_tools, why_unstorable
 from sidecar.cache.tiers import Cache
+from sidecar.cashier import Cashier
 from sidecar.clock import Clock
 from sidecar.domain import Attempt, Chunk, Completion
 from sidecar.errors import SidecarError
@@ -40,12 +41,13 @@ class Filler:
     kept: it would be told long after those who were meant to answer are back.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it stands on, each by name
         self,
         lookup: Lookup,
         dispatcher: Dispatcher,
         cache: Cache,
         clock: Clock,
+        cashier: Cashier,
         *,
         store_fallback: bool = False,
     ) -> None:
@@ -54,6 +56,7 @@ class Filler:
         self._dispatcher = dispatcher
         self._cache = cache
         self._clock = clock
+        self.cashier = cashier
 
     async def fill(self, asked: Question, flight: Flight[Chunk, Landed]) -> Landed:
         """Look again, ask, keep. A failed attempt is named in the error that it ends with."""
@@ -68,7 +71,11 @@ class Filler:
             if call.caller.user:
                 call = replace(call, request=with_user_label(call.request, call.caller))
             answered = await self._dispatcher.ask(
-                call, asked.route, emit=flight.emit, attempts=attempts
+                call,
+                asked.asked_route,
+                emit=flight.emit,
+                attempts=attempts,
+                till=self.cashier.till(call, asked.trail),
             )
         except SidecarError as error:
             error.attempts = tuple(attempts)
@@ -80,17 +87,31 @@ class Filler:
     ) -> Landed:
         completion, target = answered.completion, answered.target
         model = completion.model or target.model
+        if asked.cheaper or answered.is_fallback:
+            asked.trail.saved_route = self._spared(asked, answered, attempts)
         refusal = self._why_not_kept(asked, answered)
         if refusal is None:
             entry = self._entry(asked, answered, model, attempts)
             refusal = await self._keep(asked, entry)
         return Landed(completion, model, target.provider, attempts, refusal is None, refusal)
 
+    def _spared(
+        self, asked: Question, answered: Answered, attempts: tuple[Attempt, ...]
+    ) -> int | None:
+        """What the model's own first target would have cost more."""
+        first = asked.route.targets[0]
+        usage = answered.completion.usage
+        own = self.cashier.worth(first.provider, first.model, usage)
+        paid = attempts[-1].cost_nanousd if attempts else None
+        return None if own is None or paid is None else max(0, own - paid)
+
     def _why_not_kept(self, asked: Question, answered: Answered) -> Reason | None:
         if reason := asked.permission.write:
             return reason
         if answered.is_fallback and not self.store_fallback:
             return Reason.FALLBACK
+        if asked.cheaper and not self.store_fallback:
+            return Reason.DEGRADED
         return why_unstorable(answered.completion, asked.settings)
 
     async def _keep(self, asked: Question, entry: Entry) -> Reason | None:

@@ -6,11 +6,14 @@ verifier. Whatever fails on this side of the provider is a miss with a reason.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 from sidecar.cache.entry import Candidate, Entry
 from sidecar.cache.policy import why_not_stale, why_too_old
 from sidecar.cache.tiers import Cache
 from sidecar.clock import Clock
-from sidecar.domain import Outcome
+from sidecar.domain import Outcome, Usage
 from sidecar.embed.protocol import Unembeddable, Vector
 from sidecar.embed.queue import EmbeddingQueue
 from sidecar.question import Question
@@ -24,12 +27,29 @@ FLOOR = 0.80
 """The cosine beneath which an entry isn't even worth noting as a near miss."""
 
 
+Worth: TypeAlias = Callable[[str, str, Usage | None], int | None]
+"""What such an answer of a provider's model costs, in nano-dollars; None where not known."""
+
+
+def unpriced(provider: str, model: str, usage: Usage | None) -> None:
+    """Where prices are not known."""
+
+
 class Lookup:
-    """Reads the tiers. Never writes, never raises for a tier's failure."""
+    """Reads the tiers. Never writes, never raises for a tier's failure.
+
+    `worth` says what a hit saves.
+    """
 
     def __init__(
-        self, cache: Cache, embedder: EmbeddingQueue, verifier: FixedVerifier, clock: Clock
+        self,
+        cache: Cache,
+        embedder: EmbeddingQueue,
+        verifier: FixedVerifier,
+        clock: Clock,
+        worth: Worth = unpriced,
     ) -> None:
+        self._worth = worth
         self._cache = cache
         self._embedder = embedder
         self._verifier = verifier
@@ -103,4 +123,6 @@ class Lookup:
             return None
         asked.trail.hit(outcome, entry.id, entry.answered_model, entry.provider)
         asked.trail.age_s = now - entry.created_at
+        usage = entry.completion.usage
+        asked.trail.saved_cache = self._worth(entry.provider, entry.answered_model, usage)
         return Reply(asked.trail, entry.completion, ttl_s=entry.expires_at - now, replayed=True)

@@ -5,8 +5,8 @@ It keeps three promises: a hit is never stored again under the new question (mea
 not transitive), a broken cache is a miss, and every decision is noted in the trail. Where
 nobody answers, an expired answer is better than an error, if it may be told at all.
 
-The steps still to come have their place: render before `understand`, gate and reserve
-at the start of `Filler.fill`, settle at its end.
+What is paid is held and settled by `Filler.fill`, attempt by attempt. The steps still to
+come have their place: render before `understand`, gate at the start of `Filler.fill`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from sidecar.cache.key import CacheKey, cache_key
 from sidecar.cache.policy import Permission, Settings, permit
+from sidecar.cashier import shared
 from sidecar.domain import CacheControls, Call, Caller, ChatRequest, Chunk, Outcome
 from sidecar.errors import (
     CacheMissError,
@@ -43,6 +44,7 @@ from sidecar.trail import Trail
 REMEMBERED = 512
 """How many requests that come again and again are understood only once."""
 TOO_MANY = 429
+USE_VARIANT = "use_variant"
 
 NOWHERE = CacheKey(b"", b"", None)
 """Of a call that is neither read nor written: working its place out would be in vain."""
@@ -103,8 +105,9 @@ class Pipeline:
             return hit
         if call.controls.only_if_cached:
             raise CacheMissError("nothing is cached for this request, and only that was allowed")
+        self._economise(asked)
         try:
-            return await self._fly(asked)
+            return await shared(trail, call.caller, lambda: self._fly(asked))
         except UpstreamError as error:
             stale = await self._lookup.stale(asked) if nobody_answered(error) else None
             if stale is None:
@@ -144,6 +147,14 @@ class Pipeline:
             trail.shadowed()
             return None
         return hit
+
+    def _economise(self, asked: Question) -> None:
+        """Take the step that a budget wants by now: a cheaper route, or no provider at all."""
+        trail, model = asked.trail, asked.call.request.model
+        cheaper = self.routes.variants(model).get(self._filler.cashier.variant(asked.call, trail))
+        if cheaper is not None and cheaper.variant != asked.route.variant:
+            asked.cheaper, trail.variant = cheaper, cheaper.variant
+            trail.degrade(USE_VARIANT, {"variant": cheaper.variant})
 
     async def _fly(self, asked: Question) -> Reply:
         """Take part in the one flight of this key; a call that may not share flies alone."""
@@ -192,6 +203,8 @@ class Pipeline:
         if home.found is not None and trail is home.found.trail:
             return home.found
         trail.answered(home.model, home.provider, home.attempts, home.completion.usage)
+        if trail.outcome is Outcome.COALESCED:
+            trail.saved_cache = sum(attempt.cost_nanousd or 0 for attempt in home.attempts)
         trail.stored = home.stored
         trail.store_reason = home.refusal or ""
         return Reply(trail, home.completion)

@@ -19,7 +19,8 @@ class Question:
     """One call on its way.
 
     `vector` is unit length, set once the question was embedded; `embed_tried` tells that it
-    was tried, so that a model that fails is asked once.
+    was tried, so that a model that fails is asked once. `cheaper` is what a budget has put in
+    the place of the call's own route, for asking providers; the cache knows the own one alone.
     """
 
     call: Call
@@ -28,10 +29,19 @@ class Question:
     settings: Settings
     permission: Permission
     key: CacheKey
+    cheaper: Route | None = None
     vector: NDArray[np.float32] | None = None
     embed_tried: bool = False
 
     @property
+    def asked_route(self) -> Route:
+        """Whose targets are asked."""
+        return self.cheaper or self.route
+
+    @property
     def flight_key(self) -> bytes | None:
         """Who may share this call's flight; None where nobody may."""
-        return self.key.exact if self.permission.coalesces else None
+        if not self.permission.coalesces:
+            return None
+        # Whoever is not degraded must not get the cheaper answer by sharing a flight.
+        return self.key.exact + (self.cheaper.variant.encode() if self.cheaper else b"")

@@ -51,6 +51,7 @@ class Reason(StrEnum):
     UNFINISHED = "unfinished"
     EMPTY = "empty"
     FALLBACK = "fallback"
+    DEGRADED = "degraded"
     NOT_KEPT = "not_kept"
     TTL_ZERO = "ttl_zero"
 
@@ -89,6 +90,7 @@ HELP: dict[Reason, str] = {
     Reason.UNFINISHED: "the answer did not come to a regular end",
     Reason.EMPTY: "the answer holds no text",
     Reason.FALLBACK: "a fallback answered and `cache.store_fallback` is off",
+    Reason.DEGRADED: "a budget sent it to a cheaper variant and `cache.store_fallback` is off",
     Reason.NOT_KEPT: "the cache has no room for the answer, or it was purged meanwhile",
     Reason.TTL_ZERO: "the time to live is zero",
 }

@@ -25,7 +25,7 @@ def block(config: Config, status: Mapping[str, Any], data_url: str, admin_url: s
         ("provider", provider_line(config)),
         ("state", str(status["state_dir"])),
         *(("toggled", f"{model} to {variant}") for model, variant in toggled),
-        *(("note", note) for note in config.notes),
+        *(("note", note) for note in (*config.notes, *status.get("prices", {}).get("notes", ()))),
         ("try", _curl(data_url, next(iter(config.models), "gpt-4o-mini"))),
     ]
     rows = (f"  {name:<9} {text}" for name, text in lines)

@@ -20,6 +20,8 @@ from typing import Self
 from sidecar.errors import ConfigError
 
 LOCK_FILE = "lock"
+REQUESTS = "requests.sqlite"
+JOURNAL = "money.sqlite"
 _MAX_LOCK_BYTES = 4096
 
 

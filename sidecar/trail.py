@@ -15,6 +15,12 @@ from sidecar.events import Decision, RequestRow
 from sidecar.reasons import Reason
 
 MAX_NAME_CHARS = 200
+_NOT_USED: Mapping[str, Json] = {
+    "input_tokens": None, "output_tokens": None, "cached_input_tokens": None,
+    "reasoning_tokens": None, "cache_write_tokens": None,
+    "cost_nanousd": 0, "unpriced": False, "estimated": False,
+}  # fmt: skip
+"""Of a request that shared another one's flight: what that one used is in its row alone."""
 
 
 def shown(name: str) -> str:
@@ -29,9 +35,10 @@ class Trail:
 
     __slots__ = (
         "_began", "_clock", "_decisions", "_stages", "age_s", "answered_model",
-        "answered_provider", "attempts", "call", "confidence", "entry", "error",
-        "first_token_ms", "key", "outcome", "provider_ms", "reason", "scope",
-        "similarity", "store_reason", "stored", "threshold", "usage", "variant",
+        "answered_provider", "attempts", "call", "confidence", "degraded", "entry", "error",
+        "first_token_ms", "key", "outcome", "provider_ms", "reason", "saved_cache",
+        "saved_route", "scope", "similarity", "store_reason", "stored", "threshold", "usage",
+        "variant",
     )  # fmt: skip
 
     def __init__(self, call: Call, clock: Clock) -> None:
@@ -56,14 +63,37 @@ class Trail:
         self.answered_provider = ""
         self.variant = ""
         self.error = ""
+        self.degraded = ""
         self.usage: Usage | None = None
+        self.saved_cache: int | None = None
+        self.saved_route: int | None = None
         self.provider_ms = 0.0
         self.first_token_ms: float | None = None
+
+    def tick(self) -> float:
+        """Where the clock is, for `spent`."""
+        return self._clock.tick()
 
     @property
     def elapsed_ms(self) -> float:
         """Milliseconds since the request came."""
         return (self._clock.tick() - self._began) * 1e3
+
+    @property
+    def cost_nanousd(self) -> int | None:
+        """What providers were paid for it; None where a price is not known.
+
+        Whoever shares another one's flight pays nothing.
+        """
+        if self.outcome is Outcome.COALESCED:
+            return 0
+        costs = [attempt.cost_nanousd for attempt in self.attempts]
+        return None if None in costs else sum(filter(None, costs))
+
+    @property
+    def saved_nanousd(self) -> int:
+        """What it would have cost more without the cache, and without a cheaper route."""
+        return (self.saved_cache or 0) + (self.saved_route or 0)
 
     def note(self, stage: str, word: str, detail: Mapping[str, Json] = NOTHING) -> None:
         """Something was decided."""
@@ -76,8 +106,12 @@ class Trail:
         try:
             yield
         finally:
-            spent = (self._clock.tick() - began) * 1e3
-            self._stages[stage] = self._stages.get(stage, 0.0) + spent
+            self.spent(stage, began)
+
+    def spent(self, stage: str, since: float) -> None:
+        """Add the time since that tick of the clock to `stage`."""
+        ms = (self._clock.tick() - since) * 1e3
+        self._stages[stage] = self._stages.get(stage, 0.0) + ms
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
@@ -113,14 +147,24 @@ class Trail:
         self.note("cache", outcome.value)
 
     def shadowed(self) -> None:
-        """The hit just noted is held back."""
-        self.outcome = Outcome.SHADOW
+        """The hit just noted is held back, so it saves nothing."""
+        self.outcome, self.saved_cache = Outcome.SHADOW, None
         self.refused("cache", Reason.SHADOW)
 
     def joined(self, leader: str) -> None:
         """Another request's flight is shared."""
         self.outcome = Outcome.COALESCED
         self.note("flight", "joined", {"leader": leader})
+
+    def degrade(self, step: str, detail: Mapping[str, Json]) -> None:
+        """A budget's ladder takes this step."""
+        self.degraded = step
+        self.note("budget", step, detail)
+
+    def parted(self) -> None:
+        """That flight is left, for one of its own."""
+        self.outcome, self.attempts = Outcome.MISS, []
+        self.note("flight", "parted")
 
     def answered(
         self, model: str, provider: str, attempts: tuple[Attempt, ...], usage: Usage | None
@@ -136,7 +180,12 @@ class Trail:
 
     def close(self, status: int) -> RequestRow:
         """The row of what was noted, with the HTTP status that the client got."""
+        row = self._row(status)
+        return row._replace(**_NOT_USED) if row.joined else row
+
+    def _row(self, status: int) -> RequestRow:
         call, caller, usage = self.call, self.call.caller, self.usage
+        costs = [attempt.cost_nanousd for attempt in self.attempts]
         return RequestRow(
             id=call.id,
             started_at=call.received_at,
@@ -167,7 +216,7 @@ class Trail:
             age_s=self.age_s,
             answered_model=self.answered_model,
             answered_provider=self.answered_provider,
-            degraded="",
+            degraded=self.degraded,
             attempts=tuple(self.attempts),
             decisions=tuple(self._decisions),
             stages_ms=dict(self._stages),
@@ -179,8 +228,11 @@ class Trail:
             cached_input_tokens=usage.cached_input_tokens if usage else None,
             reasoning_tokens=usage.reasoning_tokens if usage else None,
             context_tokens_removed=None,
-            cost_nanousd=None,
-            saved_cache_nanousd=None,
+            cost_nanousd=None if None in costs else sum(filter(None, costs)),
+            saved_cache_nanousd=self.saved_cache,
             saved_context_nanousd=None,
-            saved_route_nanousd=None,
+            saved_route_nanousd=self.saved_route,
+            cache_write_tokens=usage.cache_write_tokens if usage else None,
+            unpriced=None in costs,
+            estimated=any(attempt.estimated for attempt in self.attempts),
         )

@@ -6,13 +6,17 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import orjson
 
+from sidecar.budget.local import LocalBudgets
+from sidecar.budget.prices import PriceTable
 from sidecar.cache.embeddings import EmbeddingCache
 from sidecar.cache.embeddings_store import StoredVector
 from sidecar.cache.policy import Settings
+from sidecar.cashier import Cashier, CashierSettings
 from sidecar.clock import Clock
 from sidecar.domain import CacheControls, Call, Caller, ChatRequest, Endpoint
 from sidecar.embedding_fill import EmbeddingFiller
@@ -98,6 +102,11 @@ class Bench:
         return [row["messages"] for row in self.ledger]
 
 
+def unlimited(clock: Clock) -> Cashier:
+    """One with no budget to keep, so nothing is ever refused or written down."""
+    return Cashier(LocalBudgets(Path("unused"), clock), PriceTable(), CashierSettings({}))
+
+
 @asynccontextmanager
 async def bench(clock: Clock, tasks: Tasks) -> AsyncIterator[Bench]:
     """With a minute to live for what is stored, and no disk."""
@@ -107,7 +116,7 @@ async def bench(clock: Clock, tasks: Tasks) -> AsyncIterator[Bench]:
     chat_only = AnthropicProvider("chat-only", server.url, "k", transport)
     dispatcher = Dispatcher({**providers, "chat-only": chat_only}, clock)
     cache = LateCache(None, clock)
-    filler = EmbeddingFiller(dispatcher, cache, clock)
+    filler = EmbeddingFiller(dispatcher, cache, clock, unlimited(clock))
     embeddings = Embeddings(
         filler, RouteTable({}), cache, lambda _: Settings(ttl_s=60), clock, tasks=tasks
     )

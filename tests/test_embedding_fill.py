@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from decimal import Decimal
 
 import pytest
 
+from sidecar.budget.local import LocalBudgets
+from sidecar.budget.prices import PriceTable
+from sidecar.budget.terms import Budget
 from sidecar.clock import SystemClock
+from sidecar.config.money import Price
 from sidecar.domain import Call, Caller
 from sidecar.embedding_fill import comparable
 from sidecar.errors import (
@@ -177,3 +182,33 @@ async def test_a_session_sticks_to_its_target(made: Bench) -> None:
 
     asked = {(await made.ask("a", call=call()))[1].answered_provider for _ in range(20)}
     assert len(asked) == 1
+
+
+def priced(made: Bench, *budgets: Budget) -> LocalBudgets:
+    """The bench's budgets, with a price of a dollar for a million tokens of `e`."""
+    cashier = made.filler.cashier
+    cashier.prices = PriceTable({"e": Price(input=Decimal(1), output=Decimal(0))})
+    cashier.budgets.configure(budgets)
+    return cashier.budgets
+
+
+async def test_who_makes_no_embeddings_costs_nothing_behind_one_that_was_paid(made: Bench) -> None:
+    """What the attempt before it has cost stands in the row once."""
+    priced(made)
+    made.script({"lost_reply": True, "times": 1})
+    chat_only = Target("chat-only", "e")
+    made.route(P, fallbacks=[chat_only, Q], retry=ONCE)
+    _, trail = await made.ask("a b c")
+    costs = [attempt.cost_nanousd for attempt in trail.attempts]
+    assert [attempt.provider for attempt in trail.attempts] == ["p", "chat-only", "q"]
+    assert costs[0] > costs[1] == 0
+    assert costs[2] == 3 * 1000  # its three words
+
+
+async def test_a_cost_that_nobody_tells_is_bounded_by_the_items(made: Bench) -> None:
+    """Without a budget too, however long they are."""
+    priced(made)
+    made.script({"lost_reply": True, "times": 1})
+    made.route(P, fallbacks=[Q], retry=ONCE)
+    _, trail = await made.ask("word " * 1000)
+    assert trail.attempts[0].cost_nanousd >= 1000 * 1000

@@ -54,3 +54,9 @@ def test_a_toggle_that_outlived_a_restart_is_told():
     """Else nobody would look for the reason why another model answers."""
     told = block(Config(), {**STATUS, "toggled": {"gpt-4o": "cheap"}}, DATA, ADMIN)
     assert "  toggled   gpt-4o to cheap" in told.splitlines()
+
+
+def test_a_target_without_a_price_is_told():
+    """Better at the start than to the first caller."""
+    told = block(Config(), {**STATUS, "prices": {"notes": ["no price"]}}, DATA, ADMIN)
+    assert "  note      no price" in told.splitlines()

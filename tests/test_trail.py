@@ -138,9 +138,27 @@ def test_usage_and_attempts_come_from_the_provider(trail):
     assert (tokens, row.attempts, row.answered_model) == ((10, 5, 4, 2), (attempt,), "gpt-4o-2024")
 
 
-def test_money_is_empty_until_prices_are_known(trail):
+def test_the_cost_is_the_sum_of_all_attempts(trail):
+    """A failed one may have been paid for too; an estimate among them makes it one."""
+    paid = [Attempt("p", "m", 200, "ok", 1.0, nano, nano == 7) for nano in (7, 0, 5)]
+    trail.answered("m", "p", tuple(paid), None)
+    row = trail.close(200)
+    assert (trail.cost_nanousd, row.cost_nanousd) == (12, 12)
+    assert (row.estimated, row.unpriced) == (True, False)
+
+
+def test_a_cost_that_is_not_known_in_full_is_not_told(trail):
     """No figure is better than a wrong one."""
-    assert trail.close(200).cost_nanousd is None
+    paid = [Attempt("p", "m", 200, "ok", 1.0, nano) for nano in (7, None)]
+    trail.answered("m", "p", tuple(paid), None)
+    row = trail.close(200)
+    assert (trail.cost_nanousd, row.cost_nanousd, row.unpriced) == (None, None, True)
+
+
+def test_what_no_provider_was_asked_for_costs_nothing(trail):
+    """That is known, and not empty."""
+    row = trail.close(200)
+    assert (row.cost_nanousd, row.unpriced, row.estimated) == (0, False, False)
 
 
 @pytest.mark.parametrize("bad", ["a\r\nSet-Cookie: x", "a\nINFO forged", "\x1b[31m", "\udcff"])
@@ -169,3 +187,10 @@ def test_no_text_of_a_prompt_is_in_the_row(make_call, clock):
     trail = Trail(make_call("my secret question"), clock)
     trail.understood(b"\x01", b"\x02", "targets")
     assert "secret" not in repr(trail.close(200))
+
+
+def test_a_hit_that_is_held_back_saves_nothing(trail):
+    """The answer is paid for after all."""
+    trail.saved_cache = 7
+    trail.shadowed()
+    assert (trail.saved_nanousd, trail.close(200).saved_cache_nanousd) == (0, None)

@@ -19,6 +19,7 @@ def problems(config: Config) -> Iterator[Problem]:
     yield from _rules(config)
     yield from _callers(config)
     yield from _keys(config)
+    yield from _budgets(config)
     if not config.models:
         yield Problem(
             ("models",),
@@ -40,6 +41,24 @@ def _addresses(config: Config) -> Iterator[Problem]:
         yield Problem(
             ("admin", "token"), "missing: needed because admin.host can be reached from elsewhere"
         )
+
+
+def _budgets(config: Config) -> Iterator[Problem]:
+    """What a budget has spent is known by its name; a step must lead somewhere."""
+    first: dict[str, int] = {}
+    variants = {name for model in config.models.values() for name in model.variants}
+    for place, budget in enumerate(config.budgets):
+        earlier = first.setdefault(budget.name, place)
+        if earlier != place:
+            told = f"the same as budgets[{earlier}].name: give each its own"
+            yield Problem(("budgets", place, "name"), told)
+        for number, step in enumerate(budget.ladder):
+            path = ("budgets", place, "ladder", number, "variant")
+            if step.do == "use_variant" and step.variant not in variants:
+                known = ", ".join(sorted(variants)) or "none"
+                yield Problem(path, f"expected a variant of some model; there are: {known}")
+            if step.do != "use_variant" and step.variant is not None:
+                yield Problem(path, "only use_variant takes one: remove it")
 
 
 def _rules(config: Config) -> Iterator[Problem]:

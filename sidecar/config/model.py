@@ -8,7 +8,7 @@ then what this version could not keep its word on. Attributes carry their unit
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -70,6 +70,11 @@ class Config(Section):
         ge=1,
         le=10_000_000,
         description="Cap sent where a budget matches and none was set.",
+    )
+    charge_cancelled: Literal["bound", "emitted"] = Field(
+        default="bound",
+        description="What a budget is charged for a call that its caller left: the most that it"
+        " can have cost, or its input and what had come.",
     )
     rate_limits: tuple[RateLimit, ...] = Field(
         default=(), description="Limits on requests and tokens."

@@ -32,7 +32,6 @@ class Later:
 
 
 REFUSED = (
-    Later("budgets", "it would not be enforced"),
     Later("redis.url", "nothing would be shared"),
     Later("admin.read_only_token", "it would not be enforced"),
 )
@@ -50,8 +49,6 @@ NOT_IN_FORCE = (
     Later("redis.search", "vectors are searched in this process"),
     Later("redis.timeout_ms", "Redis is not asked"),
     Later("redis.on_loss", "Redis is not asked"),
-    Later("prices", "calls are not priced"),
-    Later("max_output_tokens", "no cap is added to a call"),
     Later("prompts", "stored prompts are not read"),
     Later("context", "context is passed on as it is"),
 )

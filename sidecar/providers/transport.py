@@ -80,6 +80,7 @@ class Response:
         self._raw = raw
         self._place = place
         self._bytes_left = most_bytes
+        self._bytes_read = 0
         self._first_by = first_by
         self._between_s = between_s
 
@@ -94,9 +95,11 @@ class Response:
             async with limit:
                 piece = await self._raw.content.readany()
         except _FOREIGN as error:
-            late = self._late() if limit.expired() else ""
-            raise _translate(error, self._place, late) from None
+            failure = _translate(error, self._place, self._late() if limit.expired() else "")
+            failure.has_all_come = self._has_all_come(error)
+            raise failure from None
         self._bytes_left -= len(piece)
+        self._bytes_read += len(piece)
         if self._bytes_left < 0:
             raise UpstreamInvalidError(
                 f"the answer of {self._place} is too large", reason="too_large"
@@ -108,6 +111,10 @@ class Response:
         if self._first_by is not None or self._between_s is None:
             return self._first_by
         return asyncio.get_running_loop().time() + self._between_s
+
+    def _has_all_come(self, error: BaseException) -> bool:
+        """Whether nothing was dropped behind what was read. Of a reset only the text tells."""
+        return self._raw.content.total_bytes == self._bytes_read and "Reset" not in str(error)
 
     def _late(self) -> str:
         """What it is called when the next piece was not."""

@@ -18,7 +18,7 @@ from sidecar.route.errand import Errand
 from sidecar.route.health import Health
 from sidecar.route.table import Route, Target
 from sidecar.route.walk import A, Given, Walk
-from sidecar.route.wishes import Chat, Provider, Wish
+from sidecar.route.wishes import NO_TILL, Chat, Provider, Till, Wish
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +64,12 @@ class Dispatcher:
         *,
         emit: Callable[[Chunk], None],
         attempts: list[Attempt],
+        till: Till = NO_TILL,
     ) -> Answered:
-        """The answer to a chat; the chunks of a stream go to `emit` as they come."""
-        chat = Chat(call, route.timeouts, emit, self._clock, self._observers)
+        """The answer to a chat; the chunks of a stream go to `emit` as they come, and its
+        attempts are paid at `till`.
+        """
+        chat = Chat(call, route.timeouts, emit, self._clock, self._observers, till=till)
         return Answered(*await self.fetch(chat, call, route, attempts))
 
     async def fetch(

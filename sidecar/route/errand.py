@@ -20,6 +20,7 @@ from sidecar.errors import (
     UpstreamError,
     UpstreamRefusedError,
 )
+from sidecar.money_errors import BudgetError
 from sidecar.route.policy import FallbackOn
 from sidecar.route.retry import (
     Fault,
@@ -95,6 +96,11 @@ class Errand:
         self.failures.append((candidate, error))
         if isinstance(error, InvalidApiKeyError) and not candidate.is_fallback:
             return Move.GIVE_UP  # others, asked with our key, would let anybody in
+        if isinstance(error, BudgetError):
+            # Nobody was asked in vain so far: the budget is the reason, and it is told. Where
+            # others have failed, a stand-in that costs less may still be within the budget.
+            is_first = len(self.failures) == 1 and not self.skipped
+            return Move.GIVE_UP if is_first else Move.NEXT_TARGET
         if not isinstance(error, UpstreamError):
             return Move.NEXT_TARGET  # it can't say the request in its words; another may
         step = next_step(error, self.route.retry, self.route.fallback_on, occasion)

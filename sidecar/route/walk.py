@@ -17,6 +17,7 @@ from typing import Generic, NamedTuple, TypeAlias, TypeVar
 from sidecar.clock import Clock
 from sidecar.domain import Attempt
 from sidecar.errors import InvalidRequestError, UpstreamError
+from sidecar.money_errors import BudgetError
 from sidecar.route.breaker import Admission, Word
 from sidecar.route.errand import Candidate, Errand
 from sidecar.route.health import Health, TargetHealth, word_of
@@ -25,7 +26,7 @@ from sidecar.route.table import Target
 from sidecar.route.wishes import Provider, Wish
 
 A = TypeVar("A")
-_Failure: TypeAlias = UpstreamError | InvalidRequestError
+_Failure: TypeAlias = UpstreamError | InvalidRequestError | BudgetError
 
 
 class Given(NamedTuple, Generic[A]):
@@ -130,6 +131,9 @@ class Walk(Generic[A]):
         except InvalidRequestError as error:
             reason = "untranslatable" if error.status == 400 else error.code
             return error
+        except BudgetError as error:
+            reason = error.code
+            return error
         except asyncio.CancelledError:
             reason = "cancelled"
             raise
@@ -141,4 +145,6 @@ class Walk(Generic[A]):
             told = word if self._wish.tells_health else Word.UNSAID
             health.heard(told, admission, policy, now)
             ms = round((now - began) * 1e3, 3)
-            self._errand.attempts.append(Attempt(target.provider, target.model, status, reason, ms))
+            self._errand.attempts.append(
+                Attempt(target.provider, target.model, status, reason, ms, *self._wish.paid)
+            )

@@ -8,10 +8,10 @@ may follow it, for the client has begun to read this one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from sidecar.clock import Clock
 from sidecar.domain import Call, ChatRequest, Chunk, Completion, Timeouts
@@ -43,6 +43,86 @@ class Provider(Protocol):
         ...
 
 
+class Paid(NamedTuple):
+    """What an attempt has cost: None where no price is known, a bound where `estimated`."""
+
+    nano: int | None = 0
+    estimated: bool = False
+
+
+FREE = Paid()
+
+
+class Bill(Protocol):
+    """Of one attempt."""
+
+    @property
+    def request(self) -> ChatRequest:
+        """What is to be sent: a budget may need a cap on it."""
+        ...
+
+    def emitted(self, chunk: Chunk) -> None:
+        """A part of a stream has come."""
+        ...
+
+    def answered(self, completion: Completion) -> None:
+        """The whole answer has come."""
+        ...
+
+
+class Till(Protocol):
+    """Where the attempts of one call are paid, each before it is sent."""
+
+    def attempt(self, target: Target, request: ChatRequest) -> AbstractAsyncContextManager[Bill]:
+        """Hold what an attempt may cost; leaving charges what it did. `BudgetError` where it
+        may not be made.
+        """
+        ...
+
+    @property
+    def paid(self) -> Paid:
+        """What the last attempt has cost."""
+        ...
+
+
+class _OpenBill(NamedTuple):
+    """Of an attempt that nobody counts."""
+
+    request: ChatRequest
+
+    def emitted(self, chunk: Chunk) -> None:
+        """Nothing is noted."""
+
+    def answered(self, completion: Completion) -> None:
+        """Nothing is noted."""
+
+
+class NoTill:
+    """Where nothing is paid."""
+
+    @property
+    def paid(self) -> Paid:
+        """Nothing."""
+        return FREE
+
+    @asynccontextmanager
+    async def attempt(self, target: Target, request: ChatRequest) -> AsyncIterator[Bill]:
+        """Whatever it costs."""
+        yield _OpenBill(request)
+
+
+NO_TILL = NoTill()
+
+
+class Pays(Protocol):
+    """What knows the cost of the last attempt."""
+
+    @property
+    def paid(self) -> Paid:
+        """What it has cost."""
+        ...
+
+
 class Wish(Protocol[A_co]):
     """What is wanted."""
 
@@ -56,20 +136,33 @@ class Wish(Protocol[A_co]):
         """Whether what comes of it says how the target fares."""
         ...
 
+    @property
+    def paid(self) -> Paid:
+        """What the last attempt has cost."""
+        ...
+
     async def of(self, provider: Provider, target: Target, well: Callable[[], None]) -> A_co:
-        """Ask once. Fails as a `Provider` does. `well` is told of a part that came early."""
+        """Ask once. Fails as a `Provider` does, or with a `BudgetError` where it may not be
+        asked. `well` is told of a part that came early.
+        """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Whole(Generic[A]):
-    """Something in one piece; `ask` asks one provider for it, with the name of its model.
+    """Something in one piece; `ask` asks one provider for it, and pays at `till`.
 
     `tells_health` is False for what a target may fail at and answer chats all the same.
     """
 
-    ask: Callable[[Provider, str], Awaitable[A]]
+    ask: Callable[[Provider, Target], Awaitable[A]]
     tells_health: bool = True
+    till: Pays = NO_TILL
+
+    @property
+    def paid(self) -> Paid:
+        """What the last attempt has cost."""
+        return self.till.paid
 
     @property
     def begun(self) -> bool:
@@ -78,7 +171,7 @@ class Whole(Generic[A]):
 
     async def of(self, provider: Provider, target: Target, well: Callable[[], None]) -> A:
         """Ask once."""
-        return await self.ask(provider, target.model)
+        return await self.ask(provider, target)
 
 
 class Held:
@@ -122,16 +215,19 @@ class Chat:
 
     tells_health = True
 
-    __slots__ = ("_call", "_clock", "_held", "_observers", "_timeouts")
+    __slots__ = ("_call", "_clock", "_held", "_observers", "_till", "_timeouts")
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a call, where its answer goes, and who is told
         self,
         call: Call,
         timeouts: Timeouts,
         emit: Callable[[Chunk], None],
         clock: Clock,
         observers: Observers,
+        *,
+        till: Till,
     ) -> None:
+        self._till = till
         self._call = call
         self._timeouts = timeouts
         self._held = Held(emit)
@@ -143,27 +239,40 @@ class Chat:
         """Whether content was given on."""
         return self._held.begun
 
+    @property
+    def paid(self) -> Paid:
+        """What the last attempt has cost."""
+        return self._till.paid
+
     async def of(self, provider: Provider, target: Target, well: Callable[[], None]) -> Completion:
         """Ask once."""
-        began, key = self._clock.tick(), self._call.client_key
-        request, timeouts, model = self._call.request, self._timeouts, target.model
+        async with self._till.attempt(target, self._call.request) as bill:
+            completion = await self._ask(provider, target, bill, well)
+            bill.answered(completion)
+        return completion
+
+    async def _ask(
+        self, provider: Provider, target: Target, bill: Bill, well: Callable[[], None]
+    ) -> Completion:
+        request, key = bill.request, self._call.client_key
         if not request.stream:
-            return await provider.complete(request, model, timeouts, client_key=key)
-        stream = provider.stream(request, model, timeouts, client_key=key)
+            return await provider.complete(request, target.model, self._timeouts, client_key=key)
+        stream = provider.stream(request, target.model, self._timeouts, client_key=key)
         # Closed by hand, so that a cancelled call lets go of its connection at once.
         async with aclosing(stream) as chunks:
-            return await self._follow(chunks, target, began, well)
+            return await self._follow(chunks, target, bill, well)
 
     async def _follow(
         self,
         chunks: AsyncGenerator[Chunk, None],
         target: Target,
-        began: float,
+        bill: Bill,
         well: Callable[[], None],
     ) -> Completion:
-        assembler, held = Assembler(), self._held
+        assembler, held, began = Assembler(), self._held, self._clock.tick()
         held.restart()
         async for chunk in chunks:
+            bill.emitted(chunk)
             assembler.feed(chunk)
             had_begun = held.begun
             if not held.take(chunk):

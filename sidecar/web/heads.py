@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sidecar.dollars import dollars
 from sidecar.domain import Outcome
 from sidecar.reasons import Reason
 from sidecar.reply import Reply
@@ -26,6 +27,10 @@ def reply_head(reply: Reply, *, disclose: bool) -> dict[str, str]:
         head["Age"] = str(max(0, int(trail.age_s)))
     if reply.chunks is None:
         head["x-sidecar-attempts"] = str(len(trail.attempts))
+        if (cost := trail.cost_nanousd) is not None:
+            head["x-sidecar-cost-usd"] = dollars(cost)
+        if trail.saved_nanousd:
+            head["x-sidecar-saved-usd"] = dollars(trail.saved_nanousd)
     if disclose and trail.similarity is not None:
         head["x-sidecar-similarity"] = f"{trail.similarity:.4f}"
         head["x-sidecar-confidence"] = f"{trail.confidence or 0.0:.4f}"
@@ -46,6 +51,8 @@ def base_head(trail: Trail, ttl_s: float | None = None) -> dict[str, str]:
             no_cache=trail.reason == Reason.NO_CACHE,
         ),
     }
+    if trail.degraded:
+        head["x-sidecar-degraded"] = trail.degraded
     if reason := trail.reason or trail.store_reason:
         head["x-sidecar-reason"] = reason
     return head

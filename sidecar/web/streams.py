@@ -12,6 +12,7 @@ from contextlib import aclosing
 
 from aiohttp import web
 
+from sidecar.dollars import dollars
 from sidecar.domain import Chunk, Completion, Json
 from sidecar.errors import SidecarError
 from sidecar.trail import Trail
@@ -89,4 +90,7 @@ def told_at_end(trail: Trail) -> dict[str, Json]:
         "model": trail.answered_model,
         "provider": trail.answered_provider,
         "attempts": len(trail.attempts),
+        "cost_usd": None if trail.cost_nanousd is None else dollars(trail.cost_nanousd),
+        "saved_usd": dollars(trail.saved_nanousd),
+        "degraded": trail.degraded,
     }

@@ -167,6 +167,7 @@ def read_usage(value: Json) -> Usage | None:
         {
             "prompt_tokens": value.get("input_tokens"),
             "completion_tokens": value.get("output_tokens"),
+            "total_tokens": value.get("total_tokens"),
             "prompt_tokens_details": value.get("input_tokens_details"),
             "completion_tokens_details": value.get("output_tokens_details"),
         }

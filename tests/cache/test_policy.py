@@ -284,7 +284,7 @@ def test_every_refusal_that_policy_knows_is_tested_here():
     }
     elsewhere = {
         *(Reason.NOT_FOUND, Reason.SHADOW, Reason.CACHE_UNAVAILABLE, Reason.NOT_KEPT),
-        Reason.FALLBACK,
+        *(Reason.FALLBACK, Reason.DEGRADED),
         *(Reason.UNPROVEN, Reason.TOO_LONG, Reason.UNKNOWN_TOKENS),
         *(Reason.EMBED_TIMEOUT, Reason.EMBED_BUSY, Reason.EMBED_FAILED),
         *(Reason.BELOW_THRESHOLD, Reason.NUMBERS_DIFFER),

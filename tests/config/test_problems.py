@@ -21,7 +21,7 @@ def test_a_problem_tells_file_line_key_and_what_was_expected(tmp_path: Path) -> 
 def test_all_problems_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
     """Wrong values, unknown keys, what sections say of each other, what isn't available yet."""
     text = """\
-budgets: [{name: a, limit_usd: 5}]
+redis: {url: "redis://h"}
 listen: {port: 9090}
 cache:
   tll: 1h
@@ -33,7 +33,7 @@ providers:
 """
     told = [line.split(": ")[:2] for line in refused(tmp_path, text)]
     assert told == [
-        ["sidecar.yaml:1", "budgets"],
+        ["sidecar.yaml:1", "redis.url"],
         ["sidecar.yaml:2", "listen.port"],
         ["sidecar.yaml:4", "cache.tll"],
         ["sidecar.yaml:5", "cache.ttl"],

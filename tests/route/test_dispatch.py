@@ -236,7 +236,9 @@ async def test_what_says_nothing_of_a_target_moves_no_breaker(clock, make_call, 
     route, attempts = replace(ROUTE, breaker=BreakerPolicy(failures=1)), []
     dispatcher = Dispatcher({"sim": Scripted(clock, error)}, clock)
     request = make_call().request
-    wish = Whole(lambda provider, model: provider.complete(request, model, Timeouts()), tells)
+    wish = Whole(
+        lambda provider, target: provider.complete(request, target.model, Timeouts()), tells
+    )
     with pytest.raises(UpstreamError):
         await dispatcher.fetch(wish, make_call(), route, attempts)
     assert [attempt.reason for attempt in attempts] == ["status_500"]
