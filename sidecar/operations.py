@@ -6,15 +6,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
 from sidecar import __version__
+from sidecar.budget.prices import PriceTable
 from sidecar.cache.embeddings import EmbeddingCache
 from sidecar.cache.entry import Selector
 from sidecar.cache.policy import Mode
 from sidecar.cache.tiers import Cache
+from sidecar.cashier import Cashier
 from sidecar.clock import Clock
 from sidecar.config import Config
 from sidecar.domain import Json
+from sidecar.finance import Finance
 from sidecar.idempotency.store import AnswerStore
 from sidecar.observe.metrics import Metrics
+from sidecar.price_notes import price_notes, unpriced
 from sidecar.reload import Reloader
 from sidecar.routing import LiveRoutes
 from sidecar.switch import Switch
@@ -38,6 +42,8 @@ class Operations:
     live_routes: LiveRoutes
     reloader: Reloader
     clock: Clock
+    finance: Finance
+    cashier: Cashier
     work: Callable[[], Mapping[str, Json]]
     about: Mapping[str, Json]
     began_at: float = 0.0
@@ -57,6 +63,7 @@ class Operations:
 
     def status(self) -> Mapping[str, Json]:
         """The state of the whole process."""
+        config = self.reloader.config
         return {
             "version": __version__,
             "uptime_s": round(self.clock.now() - self.began_at, 1),
@@ -68,7 +75,8 @@ class Operations:
             "ledger": {"dropped": self.ledger.dropped, "failing": self.ledger.failing},
             "config": self.reloader.state(),
             "toggled": self.live_routes.toggled,
-            **answerers(self.reloader.config),
+            "prices": priced(config, self.cashier.prices),
+            **answerers(config),
             **self.about,
         }
 
@@ -99,6 +107,15 @@ class Operations:
         """Read the config again and put it in force."""
         done = await self.reloader.reload("an operator asked")
         return {**asdict(done), **self.reloader.state()}
+
+
+def priced(config: Config, prices: PriceTable) -> Mapping[str, Json]:
+    """How old the shipped prices are, who has none, and what follows from that."""
+    return {
+        "date": prices.date,
+        "unpriced": [f"{provider}/{model}" for provider, model in unpriced(config, prices)],
+        "notes": list(price_notes(config, prices)),
+    }
 
 
 def answerers(config: Config) -> Mapping[str, Json]:

@@ -13,9 +13,21 @@ import sys
 from collections.abc import Sequence
 
 from sidecar import __version__
-from sidecar.cli import cache_purge, cache_stats, check, healthcheck, models_list, routes, serve
+from sidecar.cli import (
+    budgets,
+    cache_purge,
+    cache_stats,
+    check,
+    healthcheck,
+    models_list,
+    routes,
+    serve,
+    usage,
+    usage_close,
+    usage_reconcile,
+)
 from sidecar.cli.options import Parser, group
-from sidecar.errors import ConfigError, SidecarError
+from sidecar.errors import ConfigError, InvalidRequestError, SidecarError
 
 DONE, FAILED, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -25,10 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     try:
         return int(arguments.run(arguments))
-    except ConfigError as error:
-        return _told(error.message, BAD_USAGE)
     except SidecarError as error:
-        return _told(error.message, FAILED)
+        return _told(error.message, BAD_USAGE if is_bad_usage(error) else FAILED)
     except BrokenPipeError:
         return _reader_left()
     except OSError as error:
@@ -52,8 +62,18 @@ def parser() -> Parser:
     cache_stats.register(in_cache)
     cache_purge.register(in_cache)
     routes.register(commands)
+    of_usage = usage.register(commands)
+    usage_close.register(of_usage)
+    usage_reconcile.register(of_usage)
+    budgets.register(group(commands, "budgets", "what is spent and left", "sidecar budgets list"))
     models_list.register(group(commands, "models", "embedding models", "sidecar models list"))
     return whole
+
+
+def is_bad_usage(error: SidecarError) -> bool:
+    """Whether what was asked for is at fault: a config, or what a running one answers 400 to."""
+    is_refused = isinstance(error, InvalidRequestError) and error.status == 400
+    return is_refused or isinstance(error, ConfigError)
 
 
 def _told(message: str, status: int) -> int:

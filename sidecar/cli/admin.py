@@ -20,7 +20,7 @@ from sidecar.config.address import DEFAULT_ADMIN_HOST, DEFAULT_ADMIN_PORT, url_o
 from sidecar.errors import ConfigError, SidecarError
 
 TIMEOUT_S = 10.0
-MAX_REPLY_BYTES = 16_000_000
+MAX_REPLY_BYTES = 64_000_000
 
 
 class NotRunningError(SidecarError):
@@ -58,8 +58,17 @@ class Admin:
 
     def require(self, method: str, path: str, body: object = None) -> Any:
         """The body of a 200; any other answer is an error of one line."""
+        return self._good(self.ask(method, path, body))
+
+    def report(self, method: str, path: str, body: object = None) -> Any:
+        """The same where the command's own words are in the question: a 400 is bad usage."""
         reply = self.ask(method, path, body)
-        if reply.status == 200:
+        if reply.status == 400:
+            raise ConfigError(_message(reply.body))
+        return self._good(reply)
+
+    def _good(self, reply: Reply) -> Any:
+        if reply.status == 200 and reply.body is not None:
             return reply.body
         if reply.status == 401:
             raise ConfigError(
@@ -75,7 +84,7 @@ class Admin:
         try:
             connection.request(method, address.path.rstrip("/") + path, body, self._headers(body))
             response = connection.getresponse()
-            return Reply(response.status, _parsed(response.read(MAX_REPLY_BYTES)))
+            return Reply(response.status, _parsed(_whole(response)))
         finally:
             connection.close()
 
@@ -130,6 +139,13 @@ def _host_and_port(said: dict[str, Any]) -> tuple[str, int]:
     if port == 0:
         raise ConfigError("admin.port is 0, a port not known beforehand: give --admin-url")
     return host, port
+
+
+def _whole(response: http.client.HTTPResponse) -> bytes:
+    body = response.read(MAX_REPLY_BYTES + 1)
+    if len(body) > MAX_REPLY_BYTES:
+        raise SidecarError(f"the reply has more than {MAX_REPLY_BYTES:,} bytes: ask for less")
+    return body
 
 
 def _parsed(body: bytes) -> Any:

@@ -18,6 +18,7 @@ from sidecar.errors import ConfigError
 
 if TYPE_CHECKING:
     from sidecar.cli.own_cache import OwnCache
+    from sidecar.config import Config
 
 T = TypeVar("T")
 
@@ -28,16 +29,25 @@ def running_or_local(
     local: Callable[[OwnCache], T],
 ) -> T:
     """What the running sidecar says, else what its files say; stderr tells which."""
+    return running_or_files(arguments, running, lambda config: local(_own_cache(config)))
+
+
+def running_or_files(
+    arguments: argparse.Namespace,
+    running: Callable[[Admin], T],
+    files: Callable[[Config], T],
+) -> T:
+    """What the running sidecar says, else what is read from the config's `state_dir`."""
     admin = admin_of(arguments)
     try:
         return running(admin)
     except NotRunningError as error:
         if arguments.admin_url:
             raise
-        return local(_own_cache(arguments, error.message))
+        return files(_config_with_files(arguments, error.message))
 
 
-def _own_cache(arguments: argparse.Namespace, why: str) -> OwnCache:
+def _config_with_files(arguments: argparse.Namespace, why: str) -> Config:
     config = config_of(arguments)
     if not Path(config.state_dir).expanduser().is_dir():
         raise ConfigError(
@@ -45,6 +55,10 @@ def _own_cache(arguments: argparse.Namespace, why: str) -> OwnCache:
             "start it, or give --admin-url or --config"
         )
     print(f"{why}: opening {config.state_dir} itself", file=sys.stderr)
+    return config
+
+
+def _own_cache(config: Config) -> OwnCache:
     from sidecar.cli.own_cache import OwnCache  # noqa: PLC0415 (numpy and more)
 
     return OwnCache(config)

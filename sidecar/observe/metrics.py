@@ -7,10 +7,12 @@ and their models are those that config sends calls to, never what a reply claims
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TypeAlias
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from sidecar.domain import Attempt
 from sidecar.events import BreakerChanged, EntriesEvicted, Event, FirstToken, RequestRow
@@ -40,6 +42,29 @@ class Bounded:
             return OTHER
         self._known.add(value)
         return value
+
+
+class _Read(Collector):
+    """One gauge, read when it is wanted."""
+
+    def __init__(
+        self, name: str, help_text: str, label: str, read: Callable[[], Mapping[str, float]]
+    ) -> None:
+        self._named = (name, help_text, label)
+        self._read = read
+
+    def collect(self) -> Iterator[Metric]:
+        """All its series."""
+        name, help_text, label = self._named
+        family = GaugeMetricFamily(name, help_text, labels=[label])
+        for key, value in self._read().items():
+            family.add_metric([key], value)
+        yield family
+
+    def describe(self) -> Iterator[Metric]:
+        """Its name, without reading it: what is read may not be there yet."""
+        name, help_text, label = self._named
+        yield GaugeMetricFamily(name, help_text, labels=[label])
 
 
 class Metrics:
@@ -97,6 +122,15 @@ class Metrics:
             "sidecar_breaker_state", "0 closed, 1 half-open, 2 open", ("provider", "model"),
             registry=self.registry,
         )  # fmt: skip
+        self._spend = self._counter(
+            "sidecar_spend_usd", "Dollars paid to providers", "model", "department"
+        )
+        self._saved = self._counter(
+            "sidecar_saved_usd", "Dollars that were not paid", "department", "by"
+        )
+        self._degraded = self._counter(
+            "sidecar_degraded", "Requests that a budget's ladder has stepped down", "step"
+        )
         self._tokens = self._counter(
             "sidecar_tokens", "Tokens used at providers", "model", "department", "kind"
         )
@@ -112,6 +146,12 @@ class Metrics:
     def gauge(self, name: str, help_text: str, read: Callable[[], float]) -> None:
         """Add a gauge that is read when metrics are fetched."""
         Gauge(name, help_text, registry=self.registry).set_function(read)
+
+    def gauges(
+        self, name: str, help_text: str, label: str, read: Callable[[], Mapping[str, float]]
+    ) -> None:
+        """Add a gauge with a series for each key of what is read when metrics are fetched."""
+        self.registry.register(_Read(name, help_text, label, read))
 
     def text(self) -> bytes:
         """All metrics in Prometheus' text format."""
@@ -144,10 +184,25 @@ class Metrics:
             self._stages.labels(stage).observe(spent_ms / 1e3)
         if row.similarity is not None:
             self._observe_candidate(row, row.similarity)
+        self._observe_money(row, model)
         if row.joined:
             self._coalesced.inc()
         elif row.attempts:
             self._observe_provider(row, model)
+
+    def _observe_money(self, row: RequestRow, model: str) -> None:
+        if row.degraded:
+            self._degraded.labels(row.degraded).inc()
+        if row.cost_nanousd:
+            labels = model, self._department(row.department)
+            self._spend.labels(*labels).inc(row.cost_nanousd / 1e9)
+        for by, nano in (
+            ("cache", row.saved_cache_nanousd),
+            ("context", row.saved_context_nanousd),
+            ("route", row.saved_route_nanousd),
+        ):
+            if nano:
+                self._saved.labels(self._department(row.department), by).inc(nano / 1e9)
 
     def _children(self, endpoint: str, model: str, outcome: str, status: int) -> Children:
         return (
@@ -170,6 +225,7 @@ class Metrics:
             ("output", row.output_tokens),
             ("cached_input", row.cached_input_tokens),
             ("reasoning", row.reasoning_tokens),
+            ("cache_write", row.cache_write_tokens),
         ):
             if tokens and tokens > 0:
                 self._tokens.labels(model, department, kind).inc(tokens)

@@ -14,15 +14,14 @@ import asyncio
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 
 from sidecar.clock import Clock
 from sidecar.domain import Json
 from sidecar.events import Event, RequestRow
-from sidecar.sqlite_files import make_private, result_code, set_aside
+from sidecar.sqlite_files import result_code, set_aside
 from sidecar.usage import rows
+from sidecar.usage.file import connected
 
 BATCH_S = 0.25
 MAX_PENDING = 50_000
@@ -81,7 +80,7 @@ class RequestLedger:
 
     def _read(self, request_id: str) -> dict[str, Json] | None:
         try:
-            with self._connected() as connection:
+            with connected(self._path) as connection:
                 values = connection.execute(rows.SELECT, (request_id,)).fetchone()
             return rows.to_record(values) if values else None
         except _FAILURES as error:
@@ -109,7 +108,7 @@ class RequestLedger:
     def _check(self) -> None:
         """Find damage before the first batch, that writing might not meet."""
         try:
-            with self._connected() as connection:
+            with connected(self._path) as connection:
                 verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
                 connection.execute(rows.SELECT, ("",))
             if verdict != "ok":
@@ -139,7 +138,7 @@ class RequestLedger:
         """Write the rows; how many of them SQLite can't hold."""
         if self._damaged.is_set():
             self._start_over()
-        with self._connected() as connection, connection:
+        with connected(self._path) as connection, connection:
             lost = _insert_all(connection, batch)
             self._sweep(connection)
             self._hold()
@@ -168,19 +167,6 @@ class RequestLedger:
             (self._max_rows,),
         )
 
-    @contextmanager
-    def _connected(self) -> Iterator[sqlite3.Connection]:
-        if not self._path.exists():
-            make_private(self._path)
-        with closing(sqlite3.connect(self._path, timeout=2.0)) as connection:
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if not version:
-                _create(connection)
-            elif version != rows.SCHEMA_VERSION:
-                raise sqlite3.DatabaseError(f"its schema is of version {version}")
-            connection.execute("PRAGMA synchronous=NORMAL")
-            yield connection
-
     def _complain(self, error: Exception) -> None:
         """Say it once for each time it begins; requests go on without their rows."""
         if not self.failing:
@@ -202,14 +188,6 @@ def _is_damage(error: Exception) -> bool:
     if isinstance(error, OSError):
         return False
     return result_code(error) not in _PASSING
-
-
-def _create(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute(rows.CREATE)
-    for index in rows.CREATE_INDEXES:
-        connection.execute(index)
-    connection.execute(f"PRAGMA user_version={rows.SCHEMA_VERSION}")
 
 
 def _insert_all(connection: sqlite3.Connection, batch: list[RequestRow]) -> int:

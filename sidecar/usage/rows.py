@@ -11,7 +11,15 @@ from sidecar.domain import Json
 from sidecar.events import RequestRow
 from sidecar.wire.body import dump
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+MIGRATIONS = {
+    1: (
+        "ALTER TABLE requests ADD COLUMN cache_write_tokens INTEGER",
+        "ALTER TABLE requests ADD COLUMN unpriced INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE requests ADD COLUMN estimated INTEGER NOT NULL DEFAULT 0",
+    ),
+}
+"""What makes a file of that version one of the next. New columns stand last."""
 _JSON = frozenset({"attempts", "decisions", "stages_ms"})
 _TYPES = {
     str: "TEXT", bool: "INTEGER", int: "INTEGER", int | None: "INTEGER",
@@ -53,6 +61,6 @@ def to_record(values: Sequence[Json]) -> dict[str, Json]:
     record = dict(zip(NAMES, values, strict=True))
     for name in _JSON:
         record[name] = orjson.loads(record[name])
-    for name in ("stream", "stored"):
+    for name in ("stream", "stored", "unpriced", "estimated"):
         record[name] = bool(record[name])
     return record

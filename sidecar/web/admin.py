@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Protocol
 
-import orjson
 from aiohttp import web
 
 from sidecar.domain import Json
 from sidecar.errors import InvalidRequestError, NotFoundError
+from sidecar.web.admin_money import MoneyOperations, add_money
+from sidecar.web.answers import answer, verdict
 from sidecar.web.checks import check_origin, check_token, read_json_body
 from sidecar.web.errors import Handler, answer_errors
 from sidecar.wire.body import read_object
@@ -66,6 +67,11 @@ class Operations(Protocol):
         """Read the config again and put it in force."""
         ...
 
+    @property
+    def finance(self) -> MoneyOperations:
+        """What there is to see and do about money."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class AdminSettings:
@@ -103,6 +109,7 @@ def admin_plane(settings: AdminSettings, operations: Operations) -> web.Applicat
     app.router.add_put("/api/routes/{name:.+}", admin.toggle)
     app.router.add_post("/api/reload", admin.reload)
     app.router.add_get("/api/openapi.json", admin.openapi)
+    add_money(app, operations.finance)
     return app
 
 
@@ -180,19 +187,6 @@ class AdminHandlers:
     async def openapi(self, _: web.Request) -> web.Response:
         """The description of both planes."""
         return web.Response(body=self._openapi, content_type="application/json")
-
-
-def answer(body: Mapping[str, Json]) -> web.Response:
-    """A JSON reply."""
-    return web.Response(
-        body=orjson.dumps(body, option=orjson.OPT_NON_STR_KEYS), content_type="application/json"
-    )
-
-
-def verdict(good: bool, word: str) -> web.Response:
-    """A probe's answer."""
-    text = orjson.dumps({"status": word if good else f"not {word}"})
-    return web.Response(status=200 if good else 503, body=text, content_type="application/json")
 
 
 def read_selector(body: Mapping[str, Json]) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cli.helpers import TOKEN, Running, serve
+from cli.spent import spend, start, stop
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +19,13 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     yield sidecar
     sidecar.process.kill()
     sidecar.process.communicate()
+
+
+@pytest.fixture(scope="session")
+def spent(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a sidecar that has spent something and was stopped; only to be read."""
+    folder: Path = tmp_path_factory.mktemp("spent")
+    sidecar = start(folder)
+    spend(sidecar)
+    stop(sidecar.process)
+    return folder

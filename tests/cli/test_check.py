@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import yaml
@@ -45,7 +46,8 @@ def test_it_says_who_answers_and_what_is_not_in_force(tmp_path: Path) -> None:
     comments = [line for line in checked(tmp_path).splitlines() if line.startswith("# ")]
     floor = "a semantic hit needs a cosine of at least 0.92 and equal numbers"
     assert ": simulated (for real answers set OPENAI_API_KEY" in comments[0]
-    assert comments[1:] == [
+    assert re.fullmatch(r"# prices of 20\d\d-\d\d-\d\d, as shipped; .*", comments[1])
+    assert comments[2:] == [
         f"# cache.max_wrong_hit_rate is not in force yet: {floor}",
         f"# cache.threshold is not in force yet: {floor}",
     ]
@@ -57,15 +59,39 @@ def test_json_has_the_same_for_machines(tmp_path: Path) -> None:
     assert shown["config"]["cache"]["ttl"] == "90m"
     assert len(shown["notes"]) == 2
     assert "simulated" in shown["providers"]
+    assert shown["prices"].startswith("prices of 20")
+
+
+UNPRICED = """\
+providers: {p: {kind: openai, base_url: "http://127.0.0.1:9/v1"}}
+models:
+  gpt-4o: {targets: [{provider: p, model: gpt-4o}]}
+  own: {targets: [{provider: p, model: own-1}], variants: {x: [{provider: p, model: own-2}]}}
+  free: {targets: [{provider: p, model: free-1}]}
+prices: {own-1: {input: 1, output: 2}}
+budgets: [{name: b, match: {model: "ow*", user: ann}, limit_usd: 5}]
+"""
+
+
+def test_a_target_without_a_price_that_a_budget_may_pay_is_told(tmp_path: Path) -> None:
+    """Else the first caller would learn it; what no budget pays for is not refused."""
+    (tmp_path / "u.yaml").write_text(UNPRICED)
+    told = run("check", "--config", "u.yaml", cwd=tmp_path)
+    assert told.status == 0
+    assert [line for line in told.out.splitlines() if "price is known" in line] == [
+        "# no price is known for own-2 of p: calls to it will be refused where the budget b pays;"
+        " set prices.own-2"
+    ]
 
 
 def test_a_setting_that_would_not_be_enforced_is_refused(tmp_path: Path) -> None:
-    """Budgets above all."""
-    (tmp_path / "b.yaml").write_text("cache:\nbudgets: [{name: a, limit_usd: 5}]\n")
+    """Above all what is there to protect."""
+    (tmp_path / "b.yaml").write_text("cache:\nadmin: {read_only_token: t}\n")
     told = run("check", "--config", "b.yaml", cwd=tmp_path)
     assert (told.status, told.err) == (
         2,
-        "b.yaml:2: budgets: not available in this version: remove it; it would not be enforced\n",
+        "b.yaml:2: admin.read_only_token: not available in this version: remove it; "
+        "it would not be enforced\n",
     )
 
 

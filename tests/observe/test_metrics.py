@@ -21,6 +21,9 @@ CONTRACT = {
     "sidecar_breaker_state": {"provider", "model"},
     "sidecar_first_token_seconds": {"provider", "model"},
     "sidecar_tokens_total": {"model", "department", "kind"},
+    "sidecar_spend_usd_total": {"model", "department"},
+    "sidecar_saved_usd_total": {"department", "by"},
+    "sidecar_degraded_total": {"step"},
 }
 
 
@@ -48,6 +51,9 @@ def full_row(make_row):
             "cached_input_tokens": 2,
             "reasoning_tokens": 1,
             "department": "sales",
+            "cost_nanousd": 2_500_000,
+            "saved_cache_nanousd": 1_000_000,
+            "degraded": "use_variant",
         }
         return make_row(**{**told, **changes})
 

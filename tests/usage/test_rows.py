@@ -23,7 +23,15 @@ def test_a_row_reads_back_as_it_was_written(make_row):
     )
     record = to_record(to_values(row))
     assert record["attempts"] == [
-        {"provider": "openai", "model": "gpt-4o", "status": None, "reason": "cut", "ms": 12.5}
+        {
+            "provider": "openai",
+            "model": "gpt-4o",
+            "status": None,
+            "reason": "cut",
+            "ms": 12.5,
+            "cost_nanousd": 0,
+            "estimated": False,
+        }
     ]
     assert record["decisions"][0]["detail"] == {"leader": "req_0"}
     assert (record["stages_ms"], record["stream"], record["stored"]) == (

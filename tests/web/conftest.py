@@ -9,6 +9,9 @@ from contextlib import AsyncExitStack
 import pytest
 from aiohttp import ClientSession, web
 
+from sidecar.web.admin import AdminSettings, admin_plane
+from tests.web.operating import Desk
+
 
 @pytest.fixture
 async def serve() -> AsyncIterator[Callable[[web.Application], Awaitable[str]]]:
@@ -48,3 +51,15 @@ async def exchange(url: str, sent: bytes) -> bytes:
 def raw() -> Callable[[str, bytes], Awaitable[bytes]]:
     """Bytes on a socket, and the bytes that come back."""
     return exchange
+
+
+@pytest.fixture
+def desk() -> Desk:
+    """What the admin plane acts on."""
+    return Desk()
+
+
+@pytest.fixture
+async def url(serve: Callable[[web.Application], Awaitable[str]], desk: Desk) -> str:
+    """An admin plane with a token."""
+    return await serve(admin_plane(AdminSettings({"127.0.0.1"}, "t0ken"), desk))

@@ -1,84 +1,24 @@
 """The admin plane: health for all, the rest for who has the token."""
 
-import orjson
 import pytest
 
 from sidecar.errors import InvalidRequestError
 from sidecar.web.admin import MAX_BODY_BYTES, AdminSettings, admin_plane, read_selector
+from tests.web.operating import TOKEN, ask
 
-TOKEN = {"Authorization": "Bearer t0ken"}
 OPEN = ("/healthz", "/readyz", "/startupz")
 CLOSED = (
     "/metrics", "/api/status", "/api/requests/req_1", "/api/routes", "/api/openapi.json",
+    "/api/usage", "/api/usage/closing", "/api/usage/charges",
+    "/api/budgets", "/api/budgets/unsettled",
 )  # fmt: skip
 CHANGING = [
     ("POST", "/api/purge"),
     ("PUT", "/api/mode"),
     ("PUT", "/api/routes/gpt-4o"),
     ("POST", "/api/reload"),
+    ("POST", "/api/budgets/reconcile"),
 ]
-
-
-class Desk:
-    """An operator's view over nothing: it notes what it is told to do."""
-
-    def __init__(self) -> None:
-        self.up = True
-        self.done: list[tuple] = []
-
-    def started(self) -> bool:
-        return self.up
-
-    def ready(self) -> bool:
-        return self.up
-
-    def metrics(self) -> bytes:
-        return b"sidecar_in_flight 0.0\n"
-
-    def status(self) -> dict:
-        return {"mode": "serve"}
-
-    async def request_row(self, request_id: str) -> dict | None:
-        return {"id": request_id} if request_id == "req_1" else None
-
-    async def purge(self, field: str, value: str, *, dry_run: bool) -> int:
-        self.done.append((field, value, dry_run))
-        return 7
-
-    def set_mode(self, mode: str) -> None:
-        self.done.append(("mode", mode))
-
-    def routes(self) -> dict:
-        return {"gpt-4o": {"active": "targets"}}
-
-    async def toggle(self, name: str, variant: str | None) -> dict:
-        self.done.append(("toggle", name, variant))
-        return {"routes": {}, "saved": True}
-
-    async def reload(self) -> dict:
-        self.done.append(("reload",))
-        return {"changed": []}
-
-
-@pytest.fixture
-def desk() -> Desk:
-    """What the plane acts on."""
-    return Desk()
-
-
-@pytest.fixture
-async def url(serve, desk) -> str:
-    """The plane with a token."""
-    return await serve(admin_plane(AdminSettings({"127.0.0.1"}, "t0ken"), desk))
-
-
-async def ask(client, url: str, method: str = "GET", body: object = None, **headers: str):
-    """Status and body of a call with the token."""
-    data = body if isinstance(body, bytes) else orjson.dumps(body)
-    headers = {**TOKEN, "Content-Type": "application/json", **headers}
-    sent = None if method == "GET" else data
-    async with client.request(method, url, data=sent, headers=headers) as response:
-        return response.status, orjson.loads(await response.read())
 
 
 @pytest.mark.parametrize("path", OPEN)
