@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check bench format lock clean
+.PHONY: help install run test soak check bench format lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,11 @@ run: $(VENV)/.run ## Start the sidecar on 127.0.0.1:8080 (admin on 9090)
 
 test: $(VENV)/.dev ## Run the whole suite
 	$(BIN)/python -m pytest $(ARGS)
+
+soak: $(VENV)/.dev ## Run what takes minutes to hours: a thousand kills, 5,000 histories of money
+	SIDECAR_MONEY_EXAMPLES=5000 $(BIN)/python -m pytest --timeout=14400 \
+	  tests/budget/test_state_machine.py
+	$(BIN)/python -m pytest -m slow $(ARGS)
 
 check: $(VENV)/.dev ## Format, lint, types and import rules
 	$(BIN)/ruff format --check .

@@ -10,7 +10,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -108,8 +108,13 @@ def simulated(*, latency_ms: float = 0, tokens_per_s: float = 0) -> Iterator[Ser
 
 
 @contextmanager
-def sidecar(folder: Path, upstream: Server, **cache: Any) -> Iterator[Server]:
-    """A sidecar whose one model is answered by `upstream`; state in `folder`."""
+def sidecar(
+    folder: Path, upstream: Server, sections: Mapping[str, Any] | None = None, **cache: Any
+) -> Iterator[Server]:
+    """A sidecar whose one model is answered by `upstream`; state in `folder`.
+
+    `sections` are added to its config.
+    """
     port, admin = free_port(), free_port()
     folder.mkdir(parents=True, exist_ok=True)
     config = {
@@ -119,6 +124,7 @@ def sidecar(folder: Path, upstream: Server, **cache: Any) -> Iterator[Server]:
         "cache": cache,
         "providers": {"up": {"kind": "openai", "base_url": f"http://127.0.0.1:{upstream.port}/v1"}},
         "models": {"gpt-4o-mini": {"targets": [{"provider": "up", "model": "gpt-4o-mini"}]}},
+        **(sections or {}),
     }
     file = folder / "sidecar.yaml"
     file.write_text(yaml.safe_dump(config))

@@ -44,6 +44,8 @@ METRICS = {
     "sidecar_first_token_seconds_count": {"provider", "model"},
     "sidecar_breaker_state": {"provider", "model"},
     "sidecar_tokens_total": {"model", "department", "kind"},
+    "sidecar_spend_usd_total": {"model", "department"},
+    "sidecar_saved_usd_total": {"department", "by"},
     "sidecar_in_flight": set(),
     "sidecar_event_loop_lag_seconds": set(),
 }

@@ -122,6 +122,7 @@ Kind = Callable[[Path], AbstractContextManager[Disk]]
 @contextmanager
 def on_a_disk(kind: Kind, provider: Provider, folder: Path) -> Iterator[Scene]:
     """A sidecar with some answers on disk already. What it says goes to another disk."""
+    provider.forget()
     place = folder / "disk"
     place.mkdir()
     with kind(place) as disk:
