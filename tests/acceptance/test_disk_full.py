@@ -59,13 +59,13 @@ class SmallDisk:
 
 @dataclass
 class StiffFiles:
-    """Any disk, where the process may make no file longer than its longest is now."""
+    """Any disk, where the process may make no file longer than the cache's longest is now."""
 
     path: Path
 
     def fill(self, pid: int) -> None:
-        """The longest is the journal, so that is what can't grow."""
-        longest = max(file.stat().st_size for file in self.path.rglob("*"))
+        """The longest is the cache's journal, so that is what can't grow."""
+        longest = max(file.stat().st_size for file in self.path.rglob("cache*"))
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (longest, resource.RLIM_INFINITY))
 
     def free(self, pid: int) -> None:
