@@ -54,7 +54,7 @@ $(VENV)/.peers: requirements/peers.txt $(VENV)/.dev
 	@touch $@
 
 bench: $(VENV)/.peers ## Measure; tables on the terminal, exit status 1 where a target is missed
-	@failed=0; for name in embed overhead gateway footprint search fill; do \
+	@failed=0; for name in embed overhead gateway budget footprint search fill; do \
 	  $(BIN)/python -m benchmarks.bench_$$name || failed=1; done; exit $$failed
 
 lock: $(VENV)/.dev ## Write the hash locks anew from pyproject.toml
