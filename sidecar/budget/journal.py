@@ -38,8 +38,6 @@ FAILURES = (sqlite3.Error, OSError, ValueError)
 RETENTION_S = 62 * 86_400.0
 BUSY_S = 1.0
 _SWEPT_AT_ONCE = 500
-_SMALLEST = 512
-"""Bytes of SQLite's smallest page: it takes less for a database that is to be made."""
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW
 # The log is begun anew after a megabyte, and is as long from the start: written over, it is
 # synced in half the time of one that grows.
@@ -174,14 +172,12 @@ class Journal:
 
 
 def _require_there(path: Path) -> None:
-    """Make it where there is none. A file that is empty was not always so."""
+    """Make it where there is none. An empty file was not always so, and holds no tables."""
     log = path.with_name(path.name + "-wal")
     if not os.path.lexists(path):
         if log.exists() and log.stat().st_size:
             raise DamagedJournalError(f"{log.name} is there without it")
         _make(path)
-    elif path.is_file() and path.stat().st_size < _SMALLEST:
-        raise DamagedJournalError("it is empty")
     os.close(os.open(path, os.O_RDWR | os.O_NOFOLLOW))
 
 

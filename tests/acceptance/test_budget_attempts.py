@@ -126,3 +126,19 @@ def test_a_dead_target_costs_nothing_and_the_fallback_is_held_at_its_own_price(
         assert reasons == ["connect", "budget_exceeded"]
         assert provider.calls == 0
         assert settled(sidecar)["spent"] == 0
+
+
+def test_an_empty_budget_is_told_and_no_cheaper_stand_in_is_asked_in_its_place(
+    provider: Provider, tmp_path: Path
+):
+    """Nothing has failed: that a cheaper model answers is for the ladder to say."""
+    models = {
+        "gpt-4o": {
+            "targets": [{"provider": "p", "model": "gpt-4o"}],
+            "fallbacks": [{"provider": "p", "model": "gpt-4o-mini"}],
+        }
+    }
+    limited = budget("0.0005")  # room for the cheaper one alone
+    with serving(provider, tmp_path, models=models, budgets=[limited], prices=PRICES) as sidecar:
+        assert code(sidecar.post(fresh("A?"))) == (402, "budget_exceeded")
+        assert provider.calls == 0
